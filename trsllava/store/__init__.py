@@ -1,0 +1,1 @@
+"""The store: one directory with everything derived from one archive."""
