@@ -1,0 +1,108 @@
+"""The store as a whole: open it, read its newest state, add a commit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trsllava.errors import StoreError
+from trsllava.records import image_id
+from trsllava.store.files import lock, publish, seal, sweep, unseal
+from trsllava.store.layout import VERSION, Commit, Layout
+from trsllava.store.view import View, read_view
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A directory with everything derived from one archive."""
+
+    layout: Layout
+
+    @property
+    def root(self) -> Path:
+        """The directory."""
+        return self.layout.root
+
+    def view(self, records: str | None = None) -> View:
+        """Return the newest state; ``records`` names a record set other than the current one."""
+        return read_view(self.layout, records)
+
+    @contextmanager
+    def writing(self, purpose: str) -> Iterator[View]:
+        """Hold the writers' lock and yield the state that the next commit follows.
+
+        Parameters
+        ----------
+        purpose : str
+            Who holds the lock, for the message that others see.
+
+        Yields
+        ------
+        View
+            The newest state, which cannot change while the lock is held.
+        """
+        with lock(self.layout.lock, purpose):
+            sweep(self.root)
+            yield self.view()
+
+    def commit(self, after: View, commit: Commit) -> None:
+        """Publish the commit that follows ``after``; the caller holds the lock."""
+        commit = replace(commit, number=after.number + 1, previous=after.head)
+        publish(self.layout.commit(commit.number), seal(commit.to_json()), overwrite=False)
+
+    def image_path(self, image: str, view: View | None = None) -> Path | None:
+        """Return the file of an image, or None when no folder of the store holds it.
+
+        A link that leads out of its folder is not followed.
+        """
+        folders = (view or self.view()).image_folders
+        for folder in folders:
+            path = folder / image_id(image)
+            try:
+                inside = path.resolve(strict=True).is_relative_to(folder.resolve())
+            except OSError:
+                continue
+            if inside and path.is_file():
+                return path
+        return None
+
+
+def open_store(root: str | Path) -> Store:
+    """Open an existing store.
+
+    Raises
+    ------
+    StoreError
+        If there is none at ``root``.
+    """
+    layout = Layout(Path(root))
+    if not layout.marker.is_file():
+        raise StoreError(
+            f"no store at {layout.root}; make one with: trsllava import FILE --store {layout.root}"
+        )
+    unseal(layout.marker, VERSION)
+    return Store(layout)
+
+
+def create_store(root: str | Path) -> Store:
+    """Open the store at ``root``, making it if the folder is empty or missing.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds other things.
+    """
+    layout = Layout(Path(root))
+    if layout.marker.is_file():
+        return open_store(root)
+    if layout.root.exists() and not layout.root.is_dir():
+        raise StoreError(f"{layout.root} is a file, not a store; choose another --store")
+    if layout.root.is_dir():
+        # A killed first command may have left its lock or a temporary file.
+        foreign = [p.name for p in layout.root.iterdir() if p.name != "lock" and p.name[0] != "."]
+        if foreign and not layout.marker.is_file():
+            raise StoreError(
+                f"{layout.root} is no store and holds {foreign[0]!r}; choose another --store"
+            )
+    publish(layout.marker, seal({"format": "trsllava-store", "version": VERSION}))
+    return Store(layout)
