@@ -32,7 +32,6 @@ _PLANNED: dict[tuple[str, int], tuple[bool, dict[str, int | str]]] = {
     ("storage_tanks", 3): (True, {"tank": "rust-brown"}),
     ("parking", 1): (False, {"cars": 78}),
     ("parking", 2): (True, {"cars": 12}),
-    ("river_bridge", 1): (False, {}),
 }
 
 
@@ -52,42 +51,33 @@ scene = _scenes.scene
 
 
 def paint_archive(folder: Path, seed: int = SEED, count: int = 60) -> list[Record]:
-    """Paint an archive of JPEG files into a folder and return its records in id order.
+    """Paint an archive of JPEG files into a folder.
 
-    The kinds come in turn, so that a count of at least ``len(KINDS)`` shows them all. The same
-    seed and the same release of Pillow give the same bytes.
+    Parameters
+    ----------
+    folder
+        Where ``harbour_01.jpg`` and its like go; made if it does not exist.
+    seed
+        The same seed and the same release of Pillow give the same bytes.
+    count
+        How many scenes; the kinds come in turn, so ``len(KINDS)`` of them show every kind.
 
-    Raises
-    ------
-    InputError
-        If the seed is negative.
+    Returns
+    -------
+    list[Record]
+        One record for each picture, in the order of their ids; no text occurs twice.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    seen: set[str] = set()
-    records = []
+    taken: set[str] = set()
+    records: list[Record] = []
     for index in range(count):
         kind, number = KINDS[index % len(KINDS)], index // len(KINDS) + 1
         again, wanted = _PLANNED.get((kind, number), (False, {}))
         painted = scene(kind, seed * 1000 + number - again, wanted)
-        name = f"{kind}_{number:02d}.jpg"
-        publish(folder / name, _jpeg(painted.pixels))
-        records.append(_worded(painted, name, seen))
+        record: Record = painted.record(f"{kind}_{number:02d}.jpg", taken)
+        publish(folder / record.image, _jpeg(painted.pixels))
+        taken.update(text.text for text in record.texts())
+        records.append(record)
     return sorted(records, key=lambda record: record.image)
-
-
-def _worded(painted: Any, name: str, seen: set[str]) -> Record:
-    """Return the scene's record in a wording that no scene before it has used, if there is one."""
-    best: Record = painted.record(name)
-    fewest = 99
-    for wording in range(60):
-        record: Record = painted.record(name, wording)
-        repeated = sum(text.text in seen for text in record.texts())
-        if repeated < fewest:
-            best, fewest = record, repeated
-        if not repeated:
-            break
-    seen.update(text.text for text in best.texts())
-    return best
 
 
 def _jpeg(pixels: Any) -> bytes:

@@ -6,6 +6,7 @@ Shapes are drawn four times as large and reduced. Their colours are (red, green,
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -54,11 +55,9 @@ class Layer:
         for (ax, ay), (bx, by) in zip(scaled, [*scaled[1:], scaled[0]], strict=True):
             pen.polygon([(ax, ay), (bx, by), (bx + dx, by + dy), (ax + dx, ay + dy)], fill=255)
 
-    def disc(
-        self, x: float, y: float, radius: float, colour: Colour, height: float = 0.0
-    ) -> None:
+    def disc(self, x: float, y: float, radius: float, colour: Colour, height: float = 0.0) -> None:
         """Fill a circle."""
-        self.polygon(ellipse(x, y, radius, radius, 0.0, 12 + int(radius)), colour, height)
+        self.polygon(ellipse(x, y, radius, radius), colour, height)
 
     def line(
         self, points: Sequence[Point], width: float, colour: Colour, height: float = 0.0
@@ -81,28 +80,32 @@ class Layer:
     def dashes(self, points: Sequence[Point], dash: float, width: float, colour: Colour) -> None:
         """Draw a broken line along a polyline, dash and gap of equal length."""
         walked, on = 0.0, []
-        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(points):
             length = math.hypot(bx - ax, by - ay)
             steps = max(1, round(length / (dash / 2)))
             for i in range(steps):
                 if int(walked / dash) % 2 == 0:
                     on.append(
-                        [(ax + (bx - ax) * t / steps, ay + (by - ay) * t / steps)
-                         for t in (i, i + 1)]
+                        [
+                            (ax + (bx - ax) * t / steps, ay + (by - ay) * t / steps)
+                            for t in (i, i + 1)
+                        ]
                     )
                 walked += length / steps
         for piece in on:
             self.line(piece, width, colour)
 
 
-def ellipse(
-    x: float, y: float, a: float, b: float, angle: float = 0.0, corners: int = 48
-) -> list[Point]:
+def ellipse(x: float, y: float, a: float, b: float, angle: float = 0.0) -> list[Point]:
     """Return an ellipse with half axes `a` (along `angle`) and `b` as a polygon."""
     c, s = math.cos(angle), math.sin(angle)
+    corners = 16 + int(max(a, b))
     turns = [2 * math.pi * i / corners for i in range(corners)]
     return [
-        (x + a * math.cos(t) * c - b * math.sin(t) * s, y + a * math.cos(t) * s + b * math.sin(t) * c)
+        (
+            x + a * math.cos(t) * c - b * math.sin(t) * s,
+            y + a * math.cos(t) * s + b * math.sin(t) * c,
+        )
         for t in turns
     ]
 
@@ -120,7 +123,9 @@ class Canvas:
         """Return an empty layer under this sun."""
         return Layer(self.throw)
 
-    def add(self, layers: Layer | Iterable[Layer], grain: float = 0.04, opacity: float = 1.0) -> None:
+    def add(
+        self, layers: Layer | Iterable[Layer], grain: float = 0.04, opacity: float = 1.0
+    ) -> None:
         """Lay layers on the picture: their shadows first, then their shapes with some grain."""
         for layer in [layers] if isinstance(layers, Layer) else layers:
             if layer.shadow.getbbox():

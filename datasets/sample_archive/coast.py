@@ -1,25 +1,37 @@
-"""Painters of water: harbour, beach, a river with its bridge, a lake."""
+"""Painters of the shore: a harbour with its ships, a beach with its breakers."""
 
 import math
 
 import numpy as np
 
 from .canvas import Layer, Point
-from .facts import Facts, Job, axis, heading, place
+from .facts import Facts, Job, axis, heading
 from .ground import crowns, earth, grass, water, wood
-from .noise import SIZE, Colour, Array, along, fractal, mix, smoothstep
-from .shapes import (
-    CAR_COLOURS, CONCRETE, Frame, box, car, frame, pick, road, roof, scattered, spaced, vary,
-)
+from .noise import SIZE, Array, Colour, along, fractal, smoothstep
+from .shapes import CONCRETE, Frame, box, frame, pick, road, roof, spaced, steps, vary
 
 HULLS: dict[str, Colour] = {
-    "red": (150, 52, 44), "blue": (44, 74, 116), "black": (44, 46, 50), "green": (52, 92, 72),
+    "red": (150, 52, 44),
+    "blue": (44, 74, 116),
+    "black": (44, 46, 50),
+    "green": (52, 92, 72),
 }
+
+
 BOXES: tuple[Colour, ...] = (
-    (160, 62, 48), (58, 92, 140), (192, 188, 180), (60, 112, 84), (196, 132, 52), (110, 60, 54),
+    (160, 62, 48),
+    (58, 92, 140),
+    (192, 188, 180),
+    (60, 112, 84),
+    (196, 132, 52),
+    (110, 60, 54),
 )
+
+
 SEAS: tuple[tuple[Colour, Colour], ...] = (
-    ((36, 66, 84), (66, 100, 108)), ((42, 74, 72), (84, 112, 100)), ((30, 60, 90), (60, 96, 116)),
+    ((36, 66, 84), (66, 100, 108)),
+    ((42, 74, 72), (84, 112, 100)),
+    ((30, 60, 90), (60, 96, 116)),
 )
 
 
@@ -46,7 +58,8 @@ def harbour(job: Job) -> Facts:
     _moor(job, at, (quay, reach), spots, (ships, hull))
     _quayside(job, at, quay)
     return Facts(
-        "harbour", "harbour" if ships else "harbour_empty",
+        "harbour",
+        "harbour" if ships else "harbour_empty",
         {"ships": ships, "piers": piers},
         {"land": heading(angle + math.pi), "sea": heading(angle)},
         {"hull": hull},
@@ -56,10 +69,13 @@ def harbour(job: Job) -> Facts:
 
 def _pier(layer: Layer, to: Frame, span: Point, v: float, rng: np.random.Generator) -> None:
     start, end = span
-    layer.polygon([to(start - 2, v - 6), to(end, v - 6), to(end, v + 6), to(start - 2, v + 6)],
-                  vary(rng, (168, 162, 150)), 2.0)
+    layer.polygon(
+        [to(start - 2, v - 6), to(end, v - 6), to(end, v + 6), to(start - 2, v + 6)],
+        vary(rng, (168, 162, 150)),
+        2.0,
+    )
     layer.line([to(start, v), to(end - 3, v)], 2.6, (132, 130, 126))
-    for u in np.arange(start + 8, end - 4, 9):
+    for u in steps(start + 8, end - 4, 9):
         for side in (-5.2, 5.2):
             layer.disc(*to(u, v + side), 0.7, (70, 68, 64))
 
@@ -78,23 +94,39 @@ def _moor(job: Job, at: Frame, span: Point, spots: list[float], what: tuple[int,
         x, y = at(u, v + side * (7.5 + width / 2))
         turn = 0.0 if job.chance(0.6) else math.pi
         ux, uy = at(u + 1, v + side * (7.5 + width / 2))
-        ship(layer, (x, y, math.atan2(uy - y, ux - x) + turn), (length, width), HULLS[hull], job.rng)
+        ship(
+            layer, (x, y, math.atan2(uy - y, ux - x) + turn), (length, width), HULLS[hull], job.rng
+        )
     job.canvas.add(layer, 0.03)
 
 
 def ship(
-    layer: Layer, pose: tuple[float, float, float], size: Point, hull: Colour,
+    layer: Layer,
+    pose: tuple[float, float, float],
+    size: Point,
+    hull: Colour,
     rng: np.random.Generator,
 ) -> None:
     """Draw a freighter: hull, deck, hatches or containers, and the white bridge astern."""
     at = frame(*pose)
     a, b = size[0] / 2, size[1] / 2
-    outline = [at(-a, -b * 0.8), at(-a * 0.9, -b), at(a * 0.6, -b), at(a * 0.85, -b * 0.55),
-               at(a, 0), at(a * 0.85, b * 0.55), at(a * 0.6, b), at(-a * 0.9, b), at(-a, b * 0.8)]
+    outline = [
+        at(-a, -b * 0.8),
+        at(-a * 0.9, -b),
+        at(a * 0.6, -b),
+        at(a * 0.85, -b * 0.55),
+        at(a, 0),
+        at(a * 0.85, b * 0.55),
+        at(a * 0.6, b),
+        at(-a * 0.9, b),
+        at(-a, b * 0.8),
+    ]
     layer.polygon(outline, hull, 3.5)
     x, y = pose[0], pose[1]
-    layer.polygon([(x + (px - x) * 0.93, y + (py - y) * 0.84) for px, py in outline],
-                  vary(rng, ((142, 92, 78), (120, 132, 120), (150, 140, 124))[int(rng.integers(3))]))
+    layer.polygon(
+        [(x + (px - x) * 0.93, y + (py - y) * 0.84) for px, py in outline],
+        vary(rng, ((142, 92, 78), (120, 132, 120), (150, 140, 124))[int(rng.integers(3))]),
+    )
     laden = rng.random() < 0.5
     holds = int(rng.integers(4, 6))
     step = a * 1.2 / holds
@@ -105,8 +137,11 @@ def ship(
             continue
         for j in range(4):
             for k in (-0.25, 0.25):
-                layer.polygon(box(*at(u + k * step, (j - 1.5) * b * 0.38), step * 0.42, b * 0.36,
-                                  pose[2]), pick(rng, BOXES), 2.0)
+                layer.polygon(
+                    box(*at(u + k * step, (j - 1.5) * b * 0.38), step * 0.42, b * 0.36, pose[2]),
+                    pick(rng, BOXES),
+                    2.0,
+                )
     layer.polygon(box(*at(-a * 0.72, 0), a * 0.28, b * 1.6, pose[2]), (232, 232, 228), 5.0)
     layer.polygon(box(*at(-a * 0.66, 0), a * 0.1, b * 1.9, pose[2]), (206, 208, 208))
     layer.disc(*at(-a * 0.84, 0), b * 0.28, (70, 66, 64), 2.0)
@@ -118,18 +153,26 @@ def _quayside(job: Job, at: Frame, quay: float) -> None:
     ux, uy = at(1, 0)
     angle = math.atan2(uy - SIZE / 2, ux - SIZE / 2)
     road(layer, [at(quay - 16, -260), at(quay - 16, 260)], 7)
-    v = -190.0
+    v, shed = -190.0, job.chance(0.5)
     while v < 190:
         length = rng.uniform(34, 60)
         middle = at(quay - 46 - rng.uniform(0, 3), v + length / 2)
-        if rng.random() < 0.6:
-            roof(layer, (*middle, length, 30, angle + math.pi / 2),
-                 pick(rng, ((150, 156, 160), (134, 106, 92), (120, 138, 150), (176, 174, 166))), 6)
+        shed = not shed
+        if shed:
+            roof(
+                layer,
+                (*middle, length, 30, angle + math.pi / 2),
+                pick(rng, ((150, 156, 160), (134, 106, 92), (120, 138, 150), (176, 174, 166))),
+                6,
+            )
         else:
             for i in range(int(length // 9)):
                 for j in range(7):
-                    layer.polygon(box(*at(quay - 32 - j * 4, v + i * 9 + 4), 3.4, 8, angle),
-                                  pick(rng, BOXES), float(rng.uniform(1, 4)))
+                    layer.polygon(
+                        box(*at(quay - 32 - j * 4, v + i * 9 + 4), 3.4, 8, angle),
+                        pick(rng, BOXES),
+                        float(rng.uniform(1, 4)),
+                    )
         v += length + rng.uniform(7, 14)
     job.canvas.add(layer, 0.05)
 
@@ -154,14 +197,16 @@ def beach(job: Job) -> Facts:
         at = 3 + row * rng.uniform(15, 20)
         line = sea - at + 2.2 * fractal(rng, 40, 4)
         crest = np.exp(-np.square(line / 1.7)) + 0.55 * np.exp(-np.square((line + 3) / 4)) * (
-            smoothstep(fractal(rng, 7, 4, 0.8), -0.3, 0.8))
+            smoothstep(fractal(rng, 7, 4, 0.8), -0.3, 0.8)
+        )
         gaps = smoothstep(fractal(rng, 60, 3), -1.3 + 0.25 * row, -0.4 + 0.25 * row)
-        canvas.cover(mix((236, 240, 238), (236, 240, 238), line), crest * (gaps if row else 1) * 0.9)
+        canvas.cover(np.full_like(canvas.rgb, 238), crest * (gaps if row else 1) * 0.9)
     trees = wood(rng, smoothstep(sea + 12 * fractal(rng, 40, 3), -84, -100), 11, (2.5, 5.5))
     crowns(canvas, trees, ((74, 88, 50), (92, 102, 60), (64, 82, 50)))
     parasols = _parasols(job, sea, job.number("parasols", 0, 14))
     return Facts(
-        "beach", "beach",
+        "beach",
+        "beach",
         {"lines_of_breakers": rows, "parasols": parasols},
         {"sea": heading(angle), "land": heading(angle + math.pi)},
     )
@@ -170,100 +215,22 @@ def beach(job: Job) -> Facts:
 def _parasols(job: Job, sea: Array, count: int) -> int:
     """Stand parasols on the sand and return how many found room."""
     layer = job.canvas.layer()
-    near = [p for p in job.rng.uniform(8, SIZE - 8, (1500, 2))
-            if -46 < sea[int(p[1]), int(p[0])] < -20]
+    near = [
+        p for p in job.rng.uniform(8, SIZE - 8, (1500, 2)) if -46 < sea[int(p[1]), int(p[0])] < -20
+    ]
     spots = spaced(near, 9)[:count]
+    spots = spots if len(spots) > 1 else []
     for x, y in spots:
-        layer.polygon(box(x + 3, y + 2, 4, 1.8, job.rng.uniform(0, 3)),
-                      pick(job.rng, ((70, 120, 150), (220, 214, 200))))
-        layer.disc(x, y, 2.3, pick(job.rng, ((190, 60, 50), (232, 226, 210), (56, 104, 148),
-                                              (214, 172, 70))), 2.5)
+        layer.polygon(
+            box(x + 3, y + 2, 4, 1.8, job.rng.uniform(0, 3)),
+            pick(job.rng, ((70, 120, 150), (220, 214, 200))),
+        )
+        layer.disc(
+            x,
+            y,
+            2.3,
+            pick(job.rng, ((190, 60, 50), (232, 226, 210), (56, 104, 148), (214, 172, 70))),
+            2.5,
+        )
     job.canvas.add(layer, 0.02)
-    return len(spots) if len(spots) > 1 else 0
-
-
-def river_bridge(job: Job) -> Facts:
-    """Paint a river between fields or woods and a road bridge across it."""
-    rng, canvas = job.rng, job.canvas
-    angle = int(rng.integers(4)) * math.pi / 4 + rng.uniform(-0.15, 0.15)
-    u, v = along(angle)
-    phase, swing = rng.uniform(0, 6), rng.uniform(10, 22)
-    half = rng.uniform(26, 38)
-    bank = np.abs(v - swing * np.sin(u / 55 + phase) + 2.5 * fractal(rng, 40, 4)) - half
-    canvas.cover(grass(rng, pick(rng, ((102, 118, 70), (116, 122, 74))), 0.5), np.ones_like(u))
-    fields = smoothstep(fractal(rng, 120, 2), 0.1, 0.25) * smoothstep(bank, 22, 26)
-    canvas.cover(earth(rng, (150, 130, 98)), fields * 0.7)
-    canvas.cover(earth(rng, (158, 144, 112), 0.08), smoothstep(bank, 9, 3))
-    murky: Colour = ((62, 84, 72), (84, 92, 70), (44, 74, 84), (96, 92, 72))[job.number("tint", 0, 3)]
-    lighter: Colour = (murky[0] * 1.3 + 8, murky[1] * 1.25 + 8, murky[2] * 1.2 + 6)
-    canvas.cover(water(rng, murky, lighter, smoothstep(-bank, 0, 22)), smoothstep(bank, 0.8, -0.8))
-    where = smoothstep(bank, 5, 8) * smoothstep(bank, 70, 20 + 10 * rng.random())
-    where = where * smoothstep(fractal(rng, 34, 4), -0.5, 0.1)
-    start = rng.uniform(-46, 46)
-    clear = np.abs(u - start) > 13
-    crowns(canvas, wood(rng, where * clear, 8, (3.0, 6.0)))
-    bridges = job.number("bridges", 1, 1)
-    cars = _bridge(job, angle, start, half)
-    at = frame(SIZE / 2, SIZE / 2, angle)
-    middle = at(start, swing * math.sin(start / 55 + phase))
-    return Facts(
-        "river_bridge", "river_bridge", {"bridges": bridges, "cars": cars},
-        {"bridge": place(*middle)},
-        {"water": ("dark green", "olive green", "grey blue", "brown")[
-            (0 if murky[0] == 62 else 1 if murky[0] == 84 else 2 if murky[0] == 44 else 3)]},
-        {"axis_river": axis(angle), "axis_road": axis(angle + math.pi / 2)},
-    )
-
-
-def _bridge(job: Job, angle: float, start: float, half: float) -> int:
-    """Lay the road and its bridge, and return how many cars stand on the road."""
-    canvas, rng = job.canvas, job.rng
-    at = frame(SIZE / 2, SIZE / 2, angle)
-    low, high = canvas.layer(), canvas.layer()
-    road(low, [at(start, -260), at(start, 260)], 9)
-    canvas.add(low, 0.04)
-    reach = half + 34
-    deck = [at(start - 6.5, -reach), at(start + 6.5, -reach), at(start + 6.5, reach),
-            at(start - 6.5, reach)]
-    high.polygon(deck, (190, 186, 176), 9.0)
-    high.line([at(start, -reach - 2), at(start, reach + 2)], 10, (112, 112, 112))
-    high.dashes([at(start, -reach), at(start, reach)], 4, 0.5, (226, 226, 220))
-    for side in (-6, 6):
-        high.line([at(start + side, -reach), at(start + side, reach)], 0.9, (214, 210, 200))
-    cars = job.number("cars", 2, 6)
-    for i in range(cars):
-        lane = 2.4 if i % 2 else -2.4
-        v = -100 + 200 * (i + rng.uniform(0.2, 0.8)) / cars
-        car(high, at(start + lane, v), angle + math.pi / 2, pick(rng, CAR_COLOURS), 5.5)
-    canvas.add(high, 0.03)
-    return cars
-
-
-def lake(job: Job) -> Facts:
-    """Paint a lake in a wood, with a few boats on it."""
-    rng, canvas = job.rng, job.canvas
-    x, y = SIZE / 2 + rng.uniform(-20, 20), SIZE / 2 + rng.uniform(-20, 20)
-    turn = rng.uniform(0, math.pi)
-    u, v = along(turn)
-    at = frame(0, 0, -turn)
-    cu, cv = at(x - SIZE / 2, y - SIZE / 2)
-    far = np.hypot((u - cu) / 1.35, v - cv) + 9 * fractal(rng, 70, 4) - rng.uniform(54, 66)
-    canvas.cover(grass(rng, (98, 116, 66), 0.4), np.ones_like(u))
-    canvas.cover(earth(rng, (176, 162, 128), 0.06), smoothstep(far, 8, 3))
-    depth = smoothstep(-far, 0, 30)
-    canvas.cover(water(rng, (30, 62, 72), (92, 128, 112), depth), smoothstep(far, 0.8, -0.8))
-    where = smoothstep(far + 10 * fractal(rng, 40, 3), 9, 14)
-    crowns(canvas, wood(rng, where, 7.5, (3.4, 6.4)))
-    boats = job.number("boats", 0, 4)
-    layer = canvas.layer()
-    spots = [p for p in scattered(rng, 60, 26, 30) if far[int(p[1]), int(p[0])] < -14][:boats]
-    for px, py in spots:
-        a = rng.uniform(0, 6.3)
-        to = frame(px, py, a)
-        layer.polygon([to(-4, -1.6), to(2, -1.6), to(5, 0), to(2, 1.6), to(-4, 1.6)],
-                      (236, 236, 232), 1.5)
-        layer.polygon(box(*to(-1, 0), 3, 1.6, a), (120, 90, 66))
-    canvas.add(layer, 0.02)
-    boats = len(spots) if len(spots) > 1 else 0
-    return Facts("lake", "lake", {"boats": len(spots)},
-                 {"lake": place(x, y)}, {}, {"axis": axis(turn)})
+    return len(spots)

@@ -68,9 +68,7 @@ def crowns(
     canvas.cover(np.asarray(colours * 0.98, np.float32), share)
 
 
-def _dome(
-    relief: Array, tone: Array, tree: tuple[float, float, float], shade: float
-) -> None:
+def _dome(relief: Array, tone: Array, tree: tuple[float, float, float], shade: float) -> None:
     """Raise one crown in the relief."""
     x, y, radius = tree
     left, right = max(0, math.floor(x - radius)), min(SIZE, math.ceil(x + radius) + 1)
@@ -98,9 +96,7 @@ def _moved(field: Array, by: tuple[float, float]) -> Array:
     return out
 
 
-def wood(
-    rng: np.random.Generator, where: Array, gap: float, sizes: tuple[float, float]
-) -> Array:
+def wood(rng: np.random.Generator, where: Array, gap: float, sizes: tuple[float, float]) -> Array:
     """Return trees (x, y, radius) on a jittered grid wherever `where` is above 0.5."""
     steps = np.arange(-gap, SIZE + gap, gap)
     x, y = np.meshgrid(steps, steps)
@@ -110,4 +106,4 @@ def wood(
     row = np.clip(y, 0, SIZE - 1).astype(int)
     keep = where[row, column] > 0.5
     radius = rng.uniform(*sizes, x.shape)
-    return np.stack([x, y, radius], axis=1)[keep].astype(np.float32)
+    return np.asarray(np.stack([x, y, radius], axis=1)[keep], np.float32)

@@ -5,13 +5,14 @@ north. Fields of noise have mean 0 and standard deviation 1.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 SIZE = 256
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 
 _ROWS, _COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + np.float32(0.5)
@@ -23,15 +24,13 @@ def grid() -> tuple[Array, Array]:
 
 
 def along(angle: float) -> tuple[Array, Array]:
-    """Return coordinates along and across a direction (radians from east to south), from the centre."""
+    """Return coordinates from the centre, along and across an angle from east to south."""
     x, y = _COLUMNS - SIZE / 2, _ROWS - SIZE / 2
     c, s = math.cos(angle), math.sin(angle)
     return x * c + y * s, y * c - x * s
 
 
-def fractal(
-    rng: np.random.Generator, cell: float, octaves: int = 5, gain: float = 0.55
-) -> Array:
+def fractal(rng: np.random.Generator, cell: float, octaves: int = 5, gain: float = 0.55) -> Array:
     """Return fractal value noise whose largest blobs are about `cell` pixels wide."""
     total = np.zeros((SIZE, SIZE), np.float32)
     for octave in range(octaves):

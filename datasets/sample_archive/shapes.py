@@ -14,8 +14,15 @@ ASPHALT: Colour = (98, 98, 100)
 CONCRETE: Colour = (176, 172, 164)
 PAINT: Colour = (226, 226, 220)
 CAR_COLOURS: tuple[Colour, ...] = (
-    (228, 228, 226), (198, 200, 204), (58, 60, 66), (120, 124, 130), (150, 40, 38), (52, 76, 128),
-    (236, 234, 228), (36, 38, 44), (110, 96, 78),
+    (228, 228, 226),
+    (198, 200, 204),
+    (58, 60, 66),
+    (120, 124, 130),
+    (150, 40, 38),
+    (52, 76, 128),
+    (236, 234, 228),
+    (36, 38, 44),
+    (110, 96, 78),
 )
 
 
@@ -32,15 +39,16 @@ def box(x: float, y: float, length: float, width: float, angle: float) -> list[P
     return [at(-a, -b), at(a, -b), at(a, b), at(-a, b)]
 
 
-def curve(points: Sequence[Point], steps: int = 14) -> list[Point]:
+def curve(points: Sequence[Point], pieces: int = 14) -> list[Point]:
     """Return a smooth line (Catmull-Rom) through the points."""
     padded = [points[0], *points, points[-1]]
     out: list[Point] = []
     for i in range(1, len(padded) - 2):
         p = np.asarray(padded[i - 1 : i + 3], float)
-        for t in np.arange(steps) / steps:
+        for t in np.arange(pieces) / pieces:
             q = 0.5 * (
-                2 * p[1] + (p[2] - p[0]) * t
+                2 * p[1]
+                + (p[2] - p[0]) * t
                 + (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3]) * t**2
                 + (3 * p[1] - p[0] - 3 * p[2] + p[3]) * t**3
             )
@@ -58,7 +66,10 @@ def shifted(points: Sequence[Point], by: float) -> list[Point]:
 
 
 def road(
-    layer: Layer, points: Sequence[Point], width: float, colour: Colour = ASPHALT,
+    layer: Layer,
+    points: Sequence[Point],
+    width: float,
+    colour: Colour = ASPHALT,
     height: float = 0.0,
 ) -> None:
     """Draw a road with a pale verge and, if wide enough, edge lines and a broken middle line."""
@@ -72,7 +83,10 @@ def road(
 
 
 def roof(
-    layer: Layer, rect: tuple[float, float, float, float, float], colour: Colour, height: float,
+    layer: Layer,
+    rect: tuple[float, float, float, float, float],
+    colour: Colour,
+    height: float,
     hipped: bool = False,
 ) -> None:
     """Draw a pitched roof over (x, y, length, width, angle), its sunny side brighter."""
@@ -107,8 +121,12 @@ def car(layer: Layer, place: Point, angle: float, colour: Colour, length: float 
     at = frame(x, y, angle)
     for start, end in ((0.10, 0.24), (-0.40, -0.30)):
         layer.polygon(
-            [at(start * length, -width * 0.4), at(end * length, -width * 0.36),
-             at(end * length, width * 0.36), at(start * length, width * 0.4)],
+            [
+                at(start * length, -width * 0.4),
+                at(end * length, -width * 0.36),
+                at(end * length, width * 0.36),
+                at(start * length, width * 0.4),
+            ],
             (48, 54, 62),
         )
 
@@ -143,3 +161,8 @@ def spaced(points: Iterable[Sequence[float]], gap: float) -> list[Point]:
         if all((x - a) ** 2 + (y - b) ** 2 >= gap * gap for a, b in found):
             found.append((float(x), float(y)))
     return found
+
+
+def steps(start: float, stop: float, step: float) -> list[float]:
+    """Return the numbers from `start` by `step`, below `stop`."""
+    return [start + i * step for i in range(max(0, math.ceil((stop - start) / step)))]

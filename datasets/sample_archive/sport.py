@@ -1,4 +1,4 @@
-"""Painters of marked-out ground: tennis courts, a baseball field, a solar farm, wind turbines."""
+"""Painters of sports grounds: a stadium, tennis courts, a baseball field."""
 
 import math
 
@@ -8,12 +8,126 @@ from .canvas import Layer, ellipse
 from .facts import Facts, Job, axis, heading, place
 from .ground import crowns, earth, grass, wood
 from .noise import SIZE, Colour, along, fractal, smoothstep
-from .shapes import CAR_COLOURS, PAINT, Frame, box, car, frame, pick, road, roof, vary
+from .shapes import CAR_COLOURS, PAINT, Frame, box, car, frame, pick, road, roof, steps, vary
 
 COURTS: dict[str, tuple[Colour, Colour]] = {
-    "red clay": ((170, 96, 70), (146, 84, 64)), "blue": (((74, 104, 146)), (96, 128, 104)),
+    "red clay": ((170, 96, 70), (146, 84, 64)),
+    "blue": ((74, 104, 146), (96, 128, 104)),
     "green": ((88, 122, 92), (140, 92, 74)),
 }
+
+
+def stadium(job: Job) -> Facts:
+    """Paint an oval stadium: stands with coloured seats, a running track, a striped pitch."""
+    rng, canvas = job.rng, job.canvas
+    angle = int(rng.integers(4)) * math.pi / 4 + rng.uniform(-0.12, 0.12)
+    at = frame(SIZE / 2, SIZE / 2, angle)
+    x, y = SIZE / 2, SIZE / 2
+    canvas.cover(earth(rng, (146, 142, 134), 0.06), np.ones((SIZE, SIZE), np.float32))
+    canvas.cover(grass(rng, (100, 114, 70)), smoothstep(fractal(rng, 70, 3), 0.2, 0.4))
+    around, stands = canvas.layer(), canvas.layer()
+    around.polygon(ellipse(x, y, 118, 94, angle), (176, 170, 160))
+    seats = job.choice("seat", ("blue", "red", "green", "yellow"))
+    tint: Colour = {
+        "blue": (66, 92, 146),
+        "red": (156, 62, 56),
+        "green": (76, 120, 84),
+        "yellow": (190, 160, 74),
+    }[seats]
+    stands.polygon(ellipse(x, y, 108, 84, angle), (206, 206, 202), 16)
+    stands.polygon(ellipse(x, y, 96, 72, angle), tint)
+    for k in range(1, 5):
+        loop = ellipse(x, y, 96 - k * 3.6, 72 - k * 3.6, angle)
+        stands.line([*loop, loop[0]], 0.5, (tint[0] * 0.8, tint[1] * 0.8, tint[2] * 0.8))
+    for t in np.linspace(0, 2 * math.pi, 29)[:-1]:
+        c, s = math.cos(t), math.sin(t)
+        stands.line([at(79 * c, 55 * s), at(97 * c, 73 * s)], 0.9, (190, 188, 182))
+        stands.line([at(97 * c, 73 * s), at(108 * c, 84 * s)], 0.5, (176, 176, 172))
+    canvas.add([around, stands], 0.04)
+    _bowl_shade(job, angle)
+    track = job.choice("track", ("red", "blue"))
+    _pitch(job, at, angle, {"red": (162, 88, 68), "blue": (78, 108, 150)}[track])
+    masts = job.number("floodlights", 4, 4)
+    _forecourt(job, at, masts)
+    return Facts(
+        "stadium",
+        "stadium",
+        {"floodlight_masts": masts},
+        {"stadium": "centre"},
+        {"seat": seats, "track": track},
+        {"axis": axis(angle)},
+    )
+
+
+def _bowl_shade(job: Job, angle: float) -> None:
+    """Shade the side of the bowl that turns away from the sun."""
+    u, v = along(angle)
+    c, s = math.cos(angle), math.sin(angle)
+    across = (u * c - v * s) * job.canvas.shadow[0] + (u * s + v * c) * job.canvas.shadow[1]
+    ring = np.hypot(u / 96, v / 72)
+    inside = smoothstep(ring, 1.0, 0.985)
+    job.canvas.shade(np.asarray(inside * smoothstep(-across, 38, 66) * 0.75, np.float32))
+
+
+def _pitch(job: Job, at: Frame, angle: float, track: Colour) -> None:
+    canvas = job.canvas
+    ring, field = canvas.layer(), canvas.layer()
+    x, y = SIZE / 2, SIZE / 2
+    ring.polygon(ellipse(x, y, 78, 54, angle), (112, 126, 82))
+    oval = [
+        at(sign * 32 + sign * 42 * math.sin(t), -sign * 42 * math.cos(t))
+        for sign in (1, -1)
+        for t in np.linspace(0, math.pi, 24)
+    ]
+    ring.polygon(oval, track)
+    for k in range(1, 6):
+        lane = [
+            at(sign * 32 + sign * (42 - k * 2) * math.sin(t), -sign * (42 - k * 2) * math.cos(t))
+            for sign in (1, -1)
+            for t in np.linspace(0, math.pi, 24)
+        ]
+        ring.line([*lane, lane[0]], 0.35, (224, 212, 204))
+    inner = [
+        at(sign * 32 + sign * 30 * math.sin(t), -sign * 30 * math.cos(t))
+        for sign in (1, -1)
+        for t in np.linspace(0, math.pi, 24)
+    ]
+    ring.polygon(inner, (98, 128, 70))
+    for k in range(10):
+        light = 1.0 if k % 2 else 0.88
+        field.polygon(box(*at(-40.5 + k * 9, 0), 9, 54, angle), (92, 132, 66), 0, light)
+    for a, b in ((90, 54), (0.01, 54)):
+        lines = box(x, y, a, b, angle)
+        field.line([*lines, lines[0]], 0.6, PAINT)
+    for sign in (-1, 1):
+        for depth, width in ((14, 32), (5, 16)):
+            area = box(*at(sign * (45 - depth / 2), 0), depth, width, angle)
+            field.line([*area, area[0]], 0.5, PAINT)
+    circle = ellipse(x, y, 8, 8)
+    field.line([*circle, circle[0]], 0.5, PAINT)
+    canvas.add([ring, field], 0.05)
+
+
+def _forecourt(job: Job, at: Frame, masts: int) -> None:
+    rng, layer = job.rng, job.canvas.layer()
+    for k in range(masts):
+        corner = at(98 if k % 2 else -98, 76 if k // 2 else -76)
+        layer.disc(*corner, 2.4, (206, 206, 206), 20)
+    for v in (-112.0, 112.0):
+        for u in steps(-110, 111, 5.0):
+            if rng.random() < 0.6:
+                car(
+                    layer,
+                    at(u, v),
+                    rng.uniform(-0.06, 0.06)
+                    + math.atan2(at(0, 1)[1] - SIZE / 2, at(0, 1)[0] - SIZE / 2),
+                    pick(rng, CAR_COLOURS),
+                    6,
+                )
+    job.canvas.add(layer, 0.03)
+    x, y = along(0.0)
+    free = smoothstep(np.hypot(x, y), 136, 140)
+    crowns(job.canvas, wood(rng, free, 10, (3.5, 6)))
 
 
 def tennis_courts(job: Job) -> Facts:
@@ -41,19 +155,29 @@ def tennis_courts(job: Job) -> Facts:
     house = canvas.layer()
     side = -1 if job.chance(0.5) else 1
     hu, hv = (side * 60.0, -86.0) if rows == 2 else (side * 50.0, -62.0)
-    roof(house, (*at(hu, hv), 44, 18 if rows == 2 else 24, angle), pick(rng, ((150, 88, 68), (120, 120, 122))), 7, True)
+    roof(
+        house,
+        (*at(hu, hv), 44, 18 if rows == 2 else 24, angle),
+        pick(rng, ((150, 88, 68), (120, 120, 122))),
+        7,
+        True,
+    )
     for k in range(6):
         if rng.random() < 0.8:
             car(house, at(-hu + k * 9 - 22, -92), angle + math.pi / 2, pick(rng, CAR_COLOURS), 13)
     canvas.add(house, 0.04)
-    u, v = along(angle)
-    free = (np.abs(u) > columns * width / 2 + 10) | (np.abs(v - top) > rows * length / 2 + 10)
-    free &= v > -70 if rows == 2 else v > -26
-    free = free.astype(np.float32) * smoothstep(fractal(rng, 40, 3), -0.6, -0.1)
+    x, y = along(angle)
+    apart = (np.abs(x) > columns * width / 2 + 10) | (np.abs(y - top) > rows * length / 2 + 10)
+    apart &= y > (-70 if rows == 2 else -26)
+    free = apart.astype(np.float32) * smoothstep(fractal(rng, 40, 3), -0.6, -0.1)
     crowns(canvas, wood(rng, free, 13, (5, 8)))
     return Facts(
-        "tennis_courts", "tennis_courts", {"courts": columns * rows},
-        {"clubhouse": place(*at(hu, hv))}, {"court": surface}, {"axis": axis(angle + math.pi / 2)},
+        "tennis_courts",
+        "tennis_courts",
+        {"courts": columns * rows},
+        {"clubhouse": place(*at(hu, hv))},
+        {"court": surface},
+        {"axis": axis(angle + math.pi / 2)},
     )
 
 
@@ -96,14 +220,26 @@ def baseball_field(job: Job) -> Facts:
         field.polygon(ring, (100, 136, 70))
     base = 58.0
     turns = np.linspace(-1.2, 1.2, 30)
-    field.polygon([home(-4, 0), home(40, -44), *(home(42 + 50 * math.cos(t), 50 * math.sin(t)) for t in turns),
-                   home(40, 44)], soil)
+    field.polygon(
+        [
+            home(-4, 0),
+            home(40, -44),
+            *(home(42 + 50 * math.cos(t), 50 * math.sin(t)) for t in turns),
+            home(40, 44),
+        ],
+        soil,
+    )
     half = base * math.sqrt(0.5)
-    field.polygon([home(7, 0), home(half, -half + 7), home(2 * half - 7, 0), home(half, half - 7)], (92, 130, 66))
+    field.polygon(
+        [home(7, 0), home(half, -half + 7), home(2 * half - 7, 0), home(half, half - 7)],
+        (92, 130, 66),
+    )
     field.disc(*home(0, 0), 9, soil)
     field.disc(*home(half, 0), 6, soil)
     for sign in (-1, 1):
-        marks.line([home(0, 0), home(168 * math.cos(quarter), sign * 168 * math.sin(quarter))], 0.8, PAINT)
+        marks.line(
+            [home(0, 0), home(168 * math.cos(quarter), sign * 168 * math.sin(quarter))], 0.8, PAINT
+        )
     for u, v in ((0, 0), (half, -half), (2 * half, 0), (half, half)):
         marks.polygon(box(*home(u, v), 2.2, 2.2, angle + quarter), (242, 242, 238))
     canvas.add([field, marks], 0.06)
@@ -115,105 +251,19 @@ def baseball_field(job: Job) -> Facts:
         for k in (-3, 0, 3):
             start = frame(*home(8, sign * 32), angle + sign * quarter)
             dugouts.line([start(-17, k), start(17, k)], 0.4, (206, 206, 202))
-        dugouts.polygon(box(*home(62, sign * 70), 15, 5, angle + sign * quarter), (120, 116, 110), 3)
+        dugouts.polygon(
+            box(*home(62, sign * 70), 15, 5, angle + sign * quarter), (120, 116, 110), 3
+        )
     canvas.add(dugouts, 0.03)
-    u, v = along(angle)
-    far = np.hypot(u + 82, v)
-    free = smoothstep(far, 190, 194) + smoothstep(np.abs(v) - np.maximum(u + 82, 0) * 1.05, 62, 66)
+    x, y = along(angle)
+    far = np.hypot(x + 82, y)
+    free = smoothstep(far, 190, 194) + smoothstep(np.abs(y) - np.maximum(x + 82, 0) * 1.05, 62, 66)
     crowns(canvas, wood(rng, free * smoothstep(fractal(rng, 50, 3), -0.8, -0.4), 10, (4, 7)))
     return Facts(
-        "baseball_field", "baseball_field", {"stands": 2, "bases": 4},
-        {"home": heading(angle + math.pi), "outfield": heading(angle)}, {"stand": stands}, {},
+        "baseball_field",
+        "baseball_field",
+        {"stands": 2, "bases": 4},
+        {"home": heading(angle + math.pi), "outfield": heading(angle)},
+        {"stand": stands},
+        {},
     )
-
-
-def solar_farm(job: Job) -> Facts:
-    """Paint rows of dark panels in blocks on grass, with inverter cabins and a track."""
-    rng, canvas = job.rng, job.canvas
-    canvas.cover(grass(rng, pick(rng, ((118, 124, 78), (142, 134, 98))), 0.6), np.ones((SIZE, SIZE), np.float32))
-    angle = rng.uniform(-0.12, 0.12)
-    at = frame(SIZE / 2, SIZE / 2, angle)
-    base, panels = canvas.layer(), canvas.layer()
-    blocks = job.number("blocks", 2, 4)
-    spans = {2: [(-60, 0, 96, 200), (60, 0, 96, 200)], 3: [(-76, 0, 66, 200), (0, 0, 66, 200), (76, 0, 66, 200)],
-             4: [(-58, -54, 98, 92), (58, -54, 98, 92), (-58, 54, 98, 92), (58, 54, 98, 92)]}[blocks]
-    rows = 0
-    for u, v, wide, tall in spans:
-        count = int(tall // 10)
-        rows += count
-        for k in range(count):
-            w = v - tall / 2 + (k + 0.5) * 10
-            panels.polygon(box(*at(u, w), wide, 6, angle), vary(rng, (48, 62, 92), 0.06), 2.2)
-            panels.line([at(u - wide / 2, w), at(u + wide / 2, w)], 0.35, (122, 136, 158))
-            for x in np.arange(-wide / 2 + 6, wide / 2, 6):
-                panels.line([at(u + x, w - 3), at(u + x, w + 3)], 0.25, (104, 118, 144))
-    ways = [[at(-118, -112), at(118, -112), at(118, 112), at(-118, 112), at(-118, -112)]]
-    ways += [[at(0, -112), at(0, 112)]] if blocks != 3 else [[at(s, -112), at(s, 112)] for s in (-38, 38)]
-    if blocks == 4:
-        ways.append([at(-118, 0), at(118, 0)])
-    for way in ways:
-        base.line(way, 4.5, (186, 172, 142))
-    cabins = job.number("cabins", 2, 3)
-    for k in range(cabins):
-        lane = -38 if blocks == 3 else 0
-        panels.polygon(box(*at(lane, -70 + k * 70 + (20 if blocks == 4 else 0)), 5, 9, angle), (222, 222, 216), 4)
-    canvas.add([base, panels], 0.03)
-    return Facts(
-        "solar_farm", "solar_farm", {"blocks": blocks, "rows_of_panels": rows, "cabins": cabins},
-        {}, {"panel": "dark blue"}, {"axis": axis(angle)},
-    )
-
-
-def wind_turbines(job: Job) -> Facts:
-    """Paint wind turbines on farmland, each with its long shadow and gravel track."""
-    from .land import CROPS
-
-    rng, canvas = job.rng, job.canvas
-    angle = rng.uniform(-0.5, 0.5) + (math.pi / 2 if job.chance(0.5) else 0)
-    at = frame(SIZE / 2, SIZE / 2, angle)
-    canvas.cover(earth(rng, pick(rng, CROPS[:3]), 0.06), np.ones((SIZE, SIZE), np.float32))
-    fields, tracks, towers = canvas.layer(), canvas.layer(), canvas.layer()
-    for k in range(-4, 5):
-        fields.polygon(box(*at(k * 46 + 23, 0), 46, 400, angle), pick(rng, CROPS[:8]))
-    canvas.add(fields, 0.06)
-    u, _ = along(angle)
-    canvas.rgb = canvas.rgb * (1 + 0.04 * np.sin(u * 2 * math.pi / 4.6))[..., None]
-    turbines = job.number("turbines", 2, 5)
-    line = rng.uniform(-20, 20)
-    tracks.line([at(-260, line + 14), at(260, line + 14)], 4, (190, 178, 150))
-    facing = rng.uniform(0, 6)
-    for k in range(turbines):
-        p = (k - (turbines - 1) / 2) * (190 / turbines)
-        v = line + (-16 if k % 2 else -2)
-        tracks.line([at(p, line + 14), at(p, v)], 3, (190, 178, 150))
-        tracks.polygon(box(*at(p, v), 14, 12, angle), (196, 186, 162))
-        _turbine(towers, at(p, v), facing, rng)
-    canvas.add([tracks, towers], 0.04)
-    return Facts(
-        "wind_turbines", "wind_turbines", {"turbines": turbines}, {}, {},
-        {"axis": axis(angle), "shadow": heading(math.atan2(*canvas.shadow[::-1]))},
-    )
-
-
-def _turbine(layer: Layer, foot: tuple[float, float], facing: float, rng: np.random.Generator) -> None:
-    """Draw a turbine from above: tower, nacelle, rotor edge-on, and the shadow of it all."""
-    x, y = foot
-    tall = 40.0
-    hub = (x + layer.throw[0] * tall, y + layer.throw[1] * tall)
-    layer.cast(box(x, y, 1.4, 1.4, 0), tall)
-    turn = rng.uniform(0, 2)
-    pen = layer.shadow
-    assert pen is not None
-    for k in range(3):
-        a = turn + k * 2 * math.pi / 3
-        tip = (hub[0] + 17 * math.cos(a), hub[1] + 17 * math.sin(a))
-        layer.shade_line([hub, tip], 1.1)
-    layer.disc(x, y, 2.0, (236, 236, 234))
-    layer.polygon(box(x, y, 7, 2.6, facing), (240, 240, 240))
-    to = frame(x, y, facing)
-    for k in range(3):
-        reach = 17 * math.cos(turn + k * 2 * math.pi / 3)
-        layer.line([to(3.5, 0), to(3.5, reach)], 1.1, (240, 240, 240))
-
-
-_ = (ellipse, Frame)

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Sequence, Set
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,27 @@ from trsllava.records import Variant
 from .facts import Facts, counted, in_words
 
 _FILES = ("words_built.toml", "words_land.toml")
+_LIGHT = (
+    ", lit from the {sun}",
+    ", shadows falling {shadow}",
+    ", about {extent} across",
+    ", with the sun in the {sun}",
+)
+_VIEW = (
+    ", seen from straight above",
+    " in a view from above",
+    ", pictured from the air",
+    ", as an aircraft sees it",
+    " in an overhead picture",
+)
+_SETTING = (
+    "Shadows fall toward the {shadow}.",
+    "The light comes from the {sun}.",
+    "The picture is about {extent} wide.",
+    "From edge to edge it measures some {extent}.",
+    "The sun stands in the {sun}.",
+    "North is up, and the scene is about {extent} across.",
+)
 _IF = re.compile(r"<(\w+)\?([^:>]*):([^>]*)>")
 _CHOICE = re.compile(r"\[([^\]]*)\]")
 
@@ -27,13 +49,27 @@ def _sentences() -> dict[str, list[list[str]]]:
     return stories
 
 
-def describe(facts: Facts, rng: np.random.Generator) -> tuple[Variant, ...]:
-    """Return the five variants for a scene; the random numbers choose among synonyms."""
+def describe(
+    facts: Facts, rng: np.random.Generator, taken: Set[str] = frozenset()
+) -> tuple[Variant, ...]:
+    """Return the five variants for a scene, none of their texts among those `taken`.
+
+    Should the synonyms run out, a text is repeated all the same.
+    """
     names = _names(facts)
-    return tuple(
-        Variant(*(_text(template, facts, names, rng) for template in texts))
-        for texts in _sentences()[facts.story]
-    )
+    used = set(taken)
+    variants = []
+    for templates in _sentences()[facts.story]:
+        texts = []
+        for finish, template in zip((_sentence, _features, _caption), templates, strict=True):
+            for _ in range(40):
+                text = finish(_filled(template, facts, names, rng), names, rng)
+                if text not in used:
+                    break
+            used.add(text)
+            texts.append(text)
+        variants.append(Variant(*texts))
+    return tuple(variants)
 
 
 def _names(facts: Facts) -> dict[str, str]:
@@ -45,19 +81,48 @@ def _names(facts: Facts) -> dict[str, str]:
     return names
 
 
-def _text(
-    template: str, facts: Facts, names: dict[str, str], rng: np.random.Generator
-) -> str:
-    """Return one finished text, each of its sentences beginning with a capital."""
+def _filled(template: str, facts: Facts, names: dict[str, str], rng: np.random.Generator) -> str:
+    """Return a template with its conditions decided, synonyms chosen and names filled in."""
 
     def decide(match: re.Match[str]) -> str:
         return match[2] if facts.counts[match[1]] else match[3]
 
     def choose(match: re.Match[str]) -> str:
-        options = match[1].split("|")
-        return options[int(rng.integers(len(options)))]
+        return _one_of(rng, match[1].split("|"))
 
     chosen = _CHOICE.sub(choose, _IF.sub(decide, template))
-    filled = " ".join(chosen.format_map(names).split())
-    sentences = re.split(r"(?<=\. )", filled)
+    return " ".join(chosen.format_map(names).split())
+
+
+def _one_of(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def _sentence(text: str, names: dict[str, str], rng: np.random.Generator) -> str:
+    """Return a short sentence, sometimes with how it was seen."""
+    endings = _LIGHT if "above" in text else _LIGHT + _VIEW
+    ending = _one_of(rng, endings) if rng.random() < 0.4 else ""
+    return _capital(text.removesuffix(".") + ending.format_map(names) + ".")
+
+
+def _features(text: str, names: dict[str, str], rng: np.random.Generator) -> str:
+    """Return a list of features in some order, sometimes with the shadows."""
+    mark = "; " if ";" in text else ", "
+    features = text.split(mark)
+    if rng.random() < 0.25:
+        features.append("shadows toward the {shadow}".format_map(names))
+    first = [] if rng.random() < 0.3 else [features.pop(0)]
+    order = rng.permutation(len(features))
+    return _capital(mark.join(first + [features[int(i)] for i in order]))
+
+
+def _caption(text: str, names: dict[str, str], rng: np.random.Generator) -> str:
+    """Return a paragraph, sometimes with a sentence about light or size."""
+    more = f" {_one_of(rng, _SETTING)}" if rng.random() < 0.4 else ""
+    return _capital(text + more.format_map(names))
+
+
+def _capital(text: str) -> str:
+    """Return the text with a capital at the start of each sentence."""
+    sentences = re.split(r"(?<=\. )", text)
     return "".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
