@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trsllava.errors import InputError
 from trsllava.records import BBox, Metadata, Record
 
-from . import coast, fields, homes, roads, sites, sport, transport, wild, words, works
+from . import coast, fields, homes, roads, sites, sport, stadium, transport, wild, words, works
 from .canvas import Canvas
 from .facts import Facts, Job, heading
 from .noise import SIZE
@@ -27,7 +27,7 @@ PAINTERS: Mapping[str, Callable[[Job], Facts]] = MappingProxyType(
         "river_bridge": roads.river_bridge,
         "dense_housing": homes.dense_housing,
         "farmland": fields.farmland,
-        "stadium": sport.stadium,
+        "stadium": stadium.stadium,
         "forest": wild.forest,
         "parking": roads.parking,
         "beach": coast.beach,

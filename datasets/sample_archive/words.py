@@ -21,10 +21,10 @@ _LIGHT = (
 )
 _VIEW = (
     ", seen from straight above",
-    " in a view from above",
+    ", in a view from above",
     ", pictured from the air",
     ", as an aircraft sees it",
-    " in an overhead picture",
+    ", in an overhead picture",
 )
 _SETTING = (
     "Shadows fall toward the {shadow}.",
