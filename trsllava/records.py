@@ -119,10 +119,7 @@ class Record:
 def canonical_json(value: Any) -> bytes:
     """Return the one spelling of a JSON value: sorted keys, no spaces, UTF-8.
 
-    Raises
-    ------
-    ValueError
-        If the value holds NaN, an infinity or a lone surrogate.
+    Raises `ValueError` if the value holds NaN, an infinity or a lone surrogate.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -132,10 +129,8 @@ def canonical_json(value: Any) -> bytes:
 def image_id(name: object) -> str:
     """Return the id in its one spelling: a relative POSIX path in Unicode NFC.
 
-    Raises
-    ------
-    InputError
-        If it is empty, absolute, climbs out of its folder, or could never be a file name.
+    Raises `InputError` if it is empty, absolute, climbs out of its folder, or could never be a
+    file name.
     """
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"an image id must be a non-empty string, not {name!r}")
@@ -143,7 +138,9 @@ def image_id(name: object) -> str:
         raise InputError(f"the image id {name!r} holds a NUL or a lone surrogate")
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name):
         raise InputError(f"the image id {name!r} is absolute; give it relative to the images")
-    parts = [part for part in unicodedata.normalize("NFC", name).split("/") if part not in ("", ".")]
+    parts = [
+        part for part in unicodedata.normalize("NFC", name).split("/") if part not in ("", ".")
+    ]
     if not parts or ".." in re.split(r"[/\\]", name):
         raise InputError(f"the image id {name!r} leaves its folder; '..' is not allowed")
     return "/".join(parts)
@@ -152,17 +149,16 @@ def image_id(name: object) -> str:
 def bounding_box(value: object) -> BBox:
     """Check a box W,S,E,N in degrees.
 
-    Raises
-    ------
-    InputError
-        If it is not four finite numbers in that order and range.
+    Raises `InputError` if it is not four finite numbers in that order and range.
     """
     hint = "W,S,E,N in degrees expected; did you give lat,lon?"
     if isinstance(value, list | tuple) and len(value) == 6:  # GeoJSON with heights
         value = [value[0], value[1], value[3], value[4]]
     if not isinstance(value, list | tuple) or len(value) != 4:
         raise InputError(f"a bbox must be four numbers, not {value!r}: {hint}")
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value):
+    if not all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in value
+    ):
         raise InputError(f"a bbox must be four finite numbers, not {value!r}: {hint}")
     box = BBox(*(float(v) for v in value))
     if not (-90 <= box.south <= box.north <= 90) or max(abs(box.west), abs(box.east)) > 180:
@@ -179,10 +175,8 @@ def time_span(text: object) -> tuple[datetime, datetime]:
 
     A time without a zone is read as UTC.
 
-    Raises
-    ------
-    InputError
-        If it is no date, instant or interval, or an interval that ends before it starts.
+    Raises `InputError` if it is no date, instant or interval, or an interval that ends before
+    it starts.
     """
     if not isinstance(text, str):
         raise InputError(f"a datetime must be a string, not {text!r}")

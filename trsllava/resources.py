@@ -17,10 +17,7 @@ _FOLDERS = ("prompts", "pipelines", "datasets")
 def find(relative: str) -> Path:
     """Return the path of a shipped file or folder, such as ``datasets/rsicd.toml``.
 
-    Raises
-    ------
-    TrsllavaError
-        If this installation lacks it.
+    Raises `TrsllavaError` if this installation lacks it.
     """
     top = relative.split("/", 1)[0]
     if top == "models":

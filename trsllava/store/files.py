@@ -95,12 +95,8 @@ def seal(body: dict[str, Any]) -> bytes:
 def unseal(path: Path, version: int) -> dict[str, Any]:
     """Read what `seal` wrote.
 
-    Raises
-    ------
-    NewerFormat
-        If its version is above ``version``.
-    StoreDamaged
-        If it is missing or any byte of it has changed.
+    Raises `NewerFormat` if its version is above ``version``. `StoreDamaged` if it is missing or
+    any byte of it has changed.
     """
     try:
         data = path.read_bytes()
@@ -128,10 +124,7 @@ def unseal(path: Path, version: int) -> dict[str, Any]:
 def lock(path: Path, purpose: str, wait: float = 60.0) -> Iterator[None]:
     """Hold the one writer's lock at ``path``; the kernel frees it when its holder dies.
 
-    Raises
-    ------
-    StoreBusy
-        If another process holds it for more than ``wait`` seconds.
+    Raises `StoreBusy` if another process holds it for more than ``wait`` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:

@@ -56,15 +56,15 @@ def import_files(
 
     Parameters
     ----------
-    store : Store
+    store
         Where the records go.
-    files : Sequence[Path]
+    files
         Record files of any form that `trsllava.interchange` reads.
-    images : Path | None
+    images
         The folder that holds the pictures, if they are at hand.
-    update : bool
+    update
         Whether a record may replace another one of the same image.
-    skip_bad : bool
+    skip_bad
         Whether a line that cannot be read is set aside with its reason.
 
     Returns
@@ -170,10 +170,12 @@ def _merge(
     """Write the merged runs as segments, which no commit names yet."""
     if not progress.end:
         return ()
-    with path.open("rb") as file:
-        with mmap.mmap(file.fileno(), progress.end, access=mmap.ACCESS_READ) as journal:
-            runs = [entries(path, journal, run) for run in progress.runs]
-            return tuple(write_segments(store.layout, IMPORTED, merging.lines(merge(*runs))))
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), progress.end, access=mmap.ACCESS_READ) as journal,
+    ):
+        runs = [entries(path, journal, run) for run in progress.runs]
+        return tuple(write_segments(store.layout, IMPORTED, merging.lines(merge(*runs))))
 
 
 def _commit(

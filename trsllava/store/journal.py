@@ -36,7 +36,7 @@ class Journal:
 
         Parameters
         ----------
-        path : Path
+        path
             Where the journal lies or shall lie.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,10 +93,7 @@ class Journal:
 def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[bytes]:
     """Yield the payloads between two byte offsets that stand at line starts.
 
-    Raises
-    ------
-    StoreDamaged
-        At the first line whose CRC does not match.
+    Raises `StoreDamaged` at the first line whose CRC does not match.
     """
     with path.open("rb") as file:
         file.seek(start)

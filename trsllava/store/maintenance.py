@@ -20,10 +20,7 @@ _VECTOR_FILES = ("npy", "json")
 def remove_images(store: Store, images: Sequence[str]) -> int:
     """Take the records of ``images`` out of the store and return how many these are.
 
-    Raises
-    ------
-    InputError
-        If one of them has no record; nothing has changed.
+    Raises `InputError` if one of them has no record; nothing has changed.
     """
     with store.writing("trsllava remove") as view:
         places = {image: view.find(image) for image in sorted(set(images))}
@@ -99,14 +96,15 @@ def _line(view: View, place: Place) -> RecordLine:
 def prune(store: Store) -> list[Path]:
     """Delete what the newest state no longer needs and return the paths.
 
-    These are commits before the last compaction, segments that neither a commit nor the
-    index names, their vectors, and index generations that do not answer.
+    These are commits before the last compaction that the index knows, segments that neither a
+    commit nor the index names, their vectors, and index generations that do not answer.
     """
     layout = store.layout
     with store.writing("trsllava prune") as view, lock(layout.index / "lock", "trsllava prune"):
-        first = view.commits[0].number if view.commits else 0
-        doomed = [path for path in commit_files(layout) if int(path.stem) < first]
         current = read_current(layout)
+        first = view.commits[0].number if view.commits else 0
+        needed = min(first, current.commit + 1) if current else first
+        doomed = [path for path in commit_files(layout) if int(path.stem) < needed]
         kept = {ref.name for ref in view.segments}
         kept |= {ref.name for ref in current.segments} if current else set()
         for folder, suffixes in ((layout.records, _SEGMENT_FILES), (layout.vectors, _VECTOR_FILES)):

@@ -95,10 +95,7 @@ def read_into(
 ) -> Progress:
     """Journal what the files say, going on where a killed import stopped.
 
-    Raises
-    ------
-    InputError
-        At the first bad line, unless ``skip_bad``.
+    Raises `InputError` at the first bad line, unless ``skip_bad``.
     """
     progress = _resume(journal)
     for number in range(progress.file, len(files)):
@@ -115,9 +112,7 @@ def read_into(
                         "imported; repair the line, or set bad lines aside with --skip-bad"
                     )
                 raw = line.content.raw.decode(errors="backslashreplace")
-                aside = SetAside(
-                    number, line.number, line.content.reason, line.content.image, raw
-                )
+                aside = SetAside(number, line.number, line.content.reason, line.content.image, raw)
                 progress.set_aside.append(aside)
                 journal.append(b"B\t" + canonical_json(aside))
                 continue
@@ -171,10 +166,7 @@ def _end_run(
 def entries(path: Path, journal: mmap.mmap, run: tuple[int, int]) -> Iterator[Entry]:
     """Yield the pieces of one run.
 
-    Raises
-    ------
-    StoreDamaged
-        If a line's CRC does not match.
+    Raises `StoreDamaged` if a line's CRC does not match.
     """
     at, end = run
     while at < end:

@@ -36,7 +36,7 @@ class RecordLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offsets:
-    """A segment's sidecar: ``starts[i]`` is where the line of ``ids[i]`` begins, the last its end."""
+    """A segment's sidecar: the line of ``ids[i]`` begins at ``starts[i]``, ends at the next."""
 
     ids: tuple[str, ...]
     starts: tuple[int, ...]
@@ -98,10 +98,7 @@ def _write(layout: Layout, set_name: str, batch: list[RecordLine]) -> SegmentRef
 def read_offsets(layout: Layout, ref: SegmentRef) -> Offsets:
     """Read a segment's sidecar.
 
-    Raises
-    ------
-    StoreDamaged
-        If it does not belong to the segment.
+    Raises `StoreDamaged` if it does not belong to the segment.
     """
     path = layout.offsets(ref)
     body = unseal(path, VERSION)
@@ -113,10 +110,7 @@ def read_offsets(layout: Layout, ref: SegmentRef) -> Offsets:
 def read_line(path: Path, start: int, end: int) -> bytes:
     """Return the canonical JSON of the record between two byte offsets.
 
-    Raises
-    ------
-    StoreDamaged
-        If the file is missing or too short.
+    Raises `StoreDamaged` if the file is missing or too short.
     """
     try:
         with path.open("rb") as file:
@@ -132,10 +126,7 @@ def read_line(path: Path, start: int, end: int) -> bytes:
 def parse_line(path: Path, line: bytes) -> Record:
     """Return the record of a canonical line.
 
-    Raises
-    ------
-    StoreDamaged
-        If the line is not what the store wrote.
+    Raises `StoreDamaged` if the line is not what the store wrote.
     """
     try:
         return Record.from_json(json.loads(line))

@@ -1,6 +1,6 @@
 """The store as a whole: open it, read its newest state, add a commit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ class Store:
 
         Parameters
         ----------
-        purpose : str
+        purpose
             Who holds the lock, for the message that others see.
 
         Yields
@@ -50,30 +50,27 @@ class Store:
         commit = replace(commit, number=after.number + 1, previous=after.head)
         publish(self.layout.commit(commit.number), seal(commit.to_json()), overwrite=False)
 
-    def image_path(self, image: str, view: View | None = None) -> Path | None:
-        """Return the file of an image, or None when no folder of the store holds it.
 
-        A link that leads out of its folder is not followed.
-        """
-        folders = (view or self.view()).image_folders
-        for folder in folders:
-            path = folder / image_id(image)
-            try:
-                inside = path.resolve(strict=True).is_relative_to(folder.resolve())
-            except OSError:
-                continue
-            if inside and path.is_file():
-                return path
-        return None
+def image_path(image: str, folders: Iterable[Path]) -> Path | None:
+    """Return the file of an image in the first of the folders that holds it, or None.
+
+    A link that leads out of its folder is not followed.
+    """
+    for folder in folders:
+        path = folder / image_id(image)
+        try:
+            inside = path.resolve(strict=True).is_relative_to(folder.resolve())
+        except OSError:
+            continue
+        if inside and path.is_file():
+            return path
+    return None
 
 
 def open_store(root: str | Path) -> Store:
     """Open an existing store.
 
-    Raises
-    ------
-    StoreError
-        If there is none at ``root``.
+    Raises `StoreError` if there is none at ``root``.
     """
     layout = Layout(Path(root))
     if not layout.marker.is_file():
@@ -87,10 +84,7 @@ def open_store(root: str | Path) -> Store:
 def create_store(root: str | Path) -> Store:
     """Open the store at ``root``, making it if the folder is empty or missing.
 
-    Raises
-    ------
-    StoreError
-        If the folder holds other things.
+    Raises `StoreError` if the folder holds other things.
     """
     layout = Layout(Path(root))
     if layout.marker.is_file():

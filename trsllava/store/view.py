@@ -26,19 +26,23 @@ class Place(NamedTuple):
 class View:
     """The records of a store after its commit ``number``."""
 
-    def __init__(self, layout: Layout, commits: tuple[Commit, ...], head: str | None) -> None:
-        """Take the commits since the last compaction, in order, and the digest of the last.
+    def __init__(self, layout: Layout, history: tuple[Commit, ...], head: str | None) -> None:
+        """Take what was done, and the digest of the newest commit.
 
         Parameters
         ----------
-        layout : Layout
+        layout
             Where the store lies.
-        commits : tuple[Commit, ...]
-            What was done, oldest first.
-        head : str | None
+        history
+            The commits that are kept, oldest first; the last compaction and those after it make
+            the state.
+        head
             The sha256 of the newest commit's file; it names this state of the store.
         """
+        folds = [n for n, commit in enumerate(history) if commit.kind == "compact"]
+        commits = history[folds[-1] :] if folds else history
         self.layout = layout
+        self.history = history
         self.commits = commits
         self.head = head
         self.segments: tuple[SegmentRef, ...] = tuple(r for c in commits for r in c.segments)
@@ -87,6 +91,17 @@ class View:
         return {
             image: why for image, why in sorted(found.items()) if why and self.find(image) is None
         }
+
+    def changes_since(self, number: int) -> tuple[int, frozenset[str]] | None:
+        """Return how many records came and which images' records went after a commit.
+
+        None says that the commits in between are no longer there.
+        """
+        later = [c for c in self.history if c.number > number and c.kind != "compact"]
+        if self.number > number and (not self.history or self.history[0].number > number + 1):
+            return None
+        came = sum(ref.records for commit in later for ref in commit.segments)
+        return came, frozenset(image for commit in later for image in commit.gone)
 
     def sidecar(self, segment: int) -> Offsets:
         """Return the ids and offsets of a segment."""
@@ -151,10 +166,7 @@ class View:
     def record(self, place: Place) -> Record:
         """Return the record at a place.
 
-        Raises
-        ------
-        StoreDamaged
-            If another image's record stands there.
+        Raises `StoreDamaged` if another image's record stands there.
         """
         path = self.layout.segment(self.segments[place.segment])
         record = parse_line(path, self.line(place))
@@ -170,12 +182,8 @@ class View:
 def read_view(layout: Layout, records: str | None = None) -> View:
     """Read the newest state of a store.
 
-    Raises
-    ------
-    UsageError
-        If it has no record set of the name ``records``.
-    StoreDamaged
-        If a commit is damaged, or one is missing between others.
+    Raises `UsageError` if it has no record set of the name ``records``. `StoreDamaged` if a
+    commit is damaged, or one is missing between others.
     """
     if records not in (None, IMPORTED):
         raise UsageError(f"no record set {records!r} in {layout.root}; it has: {IMPORTED}")
@@ -190,8 +198,6 @@ def read_view(layout: Layout, records: str | None = None) -> View:
         if commits and commit.previous != head:
             raise StoreDamaged(f"{path} does not follow the commit before it; restore both")
         head = sha256_of(path)
-        if commit.kind == "compact":
-            commits.clear()
         commits.append(commit)
     return View(layout, tuple(commits), head)
 

@@ -1,0 +1,49 @@
+"""Many queries from a file."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from trsllava.errors import InputError
+from trsllava.interchange.trec import run_lines
+from trsllava.search.archive import Archive
+from trsllava.search.query import Query
+
+
+def read_queries(path: Path) -> list[tuple[str, str]]:
+    """Read queries as (id, text), a line each; lines without an id are numbered.
+
+    Raises `InputError` if the file cannot be read, holds no query, or gives an id twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, tab, text = line.partition("\t")
+        key, text = (name.strip(), text) if tab else (str(number), line)
+        if key in found:
+            raise InputError(f"{path}, line {number}: the query id {key!r} is given twice")
+        if not text.strip():
+            raise InputError(f"{path}, line {number}: the query is empty")
+        found[key] = text.strip()
+    if not found:
+        raise InputError(f"{path} holds no queries; write one a line")
+    return list(found.items())
+
+
+def answer_file(archive: Archive, like: Query, path: Path, as_json_lines: bool) -> None:
+    """Print the hits of each query of a file, asked like ``like``."""
+    for key, text in read_queries(path):
+        answer = archive.answer(replace(like, text=text))
+        if as_json_lines:
+            typer.echo(json.dumps({"id": key, **answer.to_json()}))
+        else:
+            ranked = [(hit.image, hit.score) for hit in answer.hits]
+            for line in run_lines(key, ranked):
+                typer.echo(line)

@@ -1,0 +1,189 @@
+"""The query command."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trsllava.cli.app import DEFAULT_STORE, JsonOption, app
+from trsllava.cli.show import as_json, data, note
+from trsllava.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from trsllava.records import BBox
+    from trsllava.search.query import Answer, Explanation
+
+
+@app.command()
+def query(
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="What the image should show.")
+    ] = None,
+    store: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--store",
+            envvar="TRSLLAVA_STORE",
+            metavar="DIR",
+            help="The store's directory; give it again to search several as one.",
+        ),
+    ] = None,
+    not_: Annotated[
+        str | None, typer.Option("--not", metavar="TEXT", help="What it must not show.")
+    ] = None,
+    top: Annotated[int, typer.Option(metavar="N", help="How many hits.")] = 10,
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", help="hybrid, dense (meaning) or lexical (words).")
+    ] = "hybrid",
+    sort: Annotated[
+        str, typer.Option(metavar="ORDER", help="score, or date: the newest that answer first.")
+    ] = "score",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K=V", help="A property that must be so; may be repeated."),
+    ] = None,
+    bbox: Annotated[
+        str | None,
+        typer.Option(metavar="W,S,E,N", help="Degrees that the footprint must meet."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="D", help="Not earlier than this date or time (UTC).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="D", help="Not later than this date or time (UTC).")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(metavar="X", help="The least score of a hit, 0 to 1.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show each part of the score.")
+    ] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print only the paths of the pictures.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page with the pictures.")
+    ] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Many queries, a line each (TEXT, or ID<tab>TEXT); prints a TREC run, "
+            "or JSON lines with --json.",
+        ),
+    ] = None,
+    records: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Find images by saying what is in them."""
+    from trsllava.records import time_span
+    from trsllava.search.archive import open_archive
+    from trsllava.search.query import Query
+
+    if (text is None) == (queries is None):
+        raise UsageError("give a TEXT to look for, or a file of them with --queries")
+    asked = Query(
+        text=text if text is not None else "?",
+        without=not_,
+        top=top,
+        mode=mode,  # type: ignore[arg-type]  # checked by Query
+        where=tuple(_property(entry) for entry in where or ()),
+        bbox=None if bbox is None else _box(bbox),
+        since=None if since is None else time_span(since)[0],
+        until=None if until is None else time_span(until)[1],
+        min_score=min_score,
+        sort=sort,  # type: ignore[arg-type]
+    )
+    archive = open_archive(*(store or [DEFAULT_STORE]), records=records)
+    if queries is not None:
+        from trsllava.cli.batch import answer_file
+
+        answer_file(archive, asked, queries, json)
+        return
+    answer = archive.answer(asked)
+    if html is not None:
+        from trsllava.search.page import write_page
+
+        write_page(html, [answer])
+        note(f"page written to {html}")
+    if json:
+        as_json(_body(answer, explain))
+    elif paths:
+        _print_paths(answer)
+    else:
+        print_hits(answer, explain)
+    for line in answer.notes:
+        note(line)
+
+
+def _body(answer: "Answer", explain: bool) -> dict[str, object]:
+    body = answer.to_json()
+    if not explain:
+        for hit in body["hits"]:
+            hit.pop("explain", None)
+    return body
+
+
+def _property(entry: str) -> tuple[str, str]:
+    key, equals, value = entry.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--where {entry!r}: KEY=VALUE expected")
+    return key, value
+
+
+def _box(text: str) -> "BBox":
+    from trsllava.records import bounding_box
+
+    try:
+        return bounding_box([float(part) for part in text.split(",")])
+    except (ValueError, InputError) as error:
+        reason = error if isinstance(error, InputError) else "W,S,E,N in degrees expected"
+        raise UsageError(f"--bbox {text!r}: {reason}") from error
+
+
+def _print_paths(answer: "Answer") -> None:
+    for hit in answer.hits:
+        if hit.path is None:
+            note(
+                f"{hit.image}: its picture is not at hand; tell where: trsllava import --images DIR"
+            )
+        elif not hit.weak or answer.query.min_score is not None:
+            data(hit.path)
+
+
+def print_hits(answer: "Answer", explain: bool) -> None:
+    """Print what answers the query; images that do not are named only when asked for."""
+    query = answer.query
+    shown = [hit for hit in answer.hits if not hit.weak or query.min_score is not None]
+    for hit in shown:
+        place = " ".join(part for part in (hit.store, hit.image) if part)
+        when = f"  {hit.datetime}" if hit.datetime else ""
+        data(f"{hit.rank:3} {hit.score:5.2f}  {place}{when}{'  (weak)' if hit.weak else ''}")
+        data(f'           "{hit.evidence}" ({hit.field} {hit.variant})')
+        if explain and hit.explanation is not None:
+            _print_explanation(hit.explanation)
+    weak = len(answer.hits) - len(shown)
+    if not shown and answer.hits:
+        data(f'nothing in this archive answers "{query.text}"')
+        note(
+            f"the nearest images are no answer (best score {answer.hits[0].score:.2f}, "
+            "0.50 needed); see them with --min-score 0"
+        )
+    elif not answer.hits:
+        data(f'no image passes the filters of "{query.text}"')
+    elif weak:
+        note(f"{weak} more images are no answer (score below 0.50); see them with --min-score 0")
+
+
+def _print_explanation(explanation: "Explanation") -> None:
+    e = explanation
+    matched = ", ".join(e.matched) or "none"
+    data(
+        f"           {e.raw:.2f} = {e.dense:.2f} meaning (cosine {e.cosine:.3f}) "
+        f"+ {e.words:.2f} words (BM25 {e.bm25:.2f}: {matched})"
+    )
+    if e.unwanted is not None:
+        data(f"           times 1 - {e.unwanted:.2f} for what must not be there")

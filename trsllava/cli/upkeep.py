@@ -1,0 +1,105 @@
+"""Commands that look after a store: index, status, verify, compact, prune."""
+
+from typing import Annotated, Any
+
+import typer
+
+from trsllava.cli.app import DEFAULT_STORE, JsonOption, StoreOption, app
+from trsllava.cli.show import as_json, data, note, resumable
+
+
+@app.command()
+def index(
+    store: StoreOption = DEFAULT_STORE,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="minilm (ships), or the name or path of a sentence-transformers model; the "
+            "index's present one unless given.",
+        ),
+    ] = None,
+) -> None:
+    """Bring the index up to date with the records."""
+    from trsllava.embedding import DEFAULT_EMBEDDER, load_embedder
+    from trsllava.index.build import build_index
+    from trsllava.index.manifest import read_current
+    from trsllava.store.store import open_store
+
+    opened = open_store(store)
+    current = read_current(opened.layout)
+    present = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
+    with resumable("trsllava index"):
+        manifest = build_index(opened, load_embedder(embedder or present))
+    for field, count in manifest.too_long.items():
+        note(f"{count} {field} texts are longer than the encoder's window")
+    note(
+        f"index {manifest.name} of {store}: {manifest.images} images, {manifest.texts} texts, "
+        f"encoder {manifest.embedder['name']}, {manifest.kind}"
+    )
+
+
+@app.command()
+def status(
+    store: StoreOption = DEFAULT_STORE,
+    records: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what the store holds."""
+    from trsllava.store.status import status_of
+    from trsllava.store.store import open_store
+
+    facts = status_of(open_store(store), records)
+    if json:
+        as_json(facts)
+        return
+    for key, value in facts.items():
+        data(f"{key:12} {_plain(value)}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items()) or "none"
+    return "none" if value is None else str(value)
+
+
+@app.command()
+def verify(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Hash every file of the store again and name those that are damaged."""
+    from trsllava.store.store import open_store
+    from trsllava.store.verify import verify as verify_store
+
+    found = verify_store(open_store(store))
+    if json:
+        body = {"files": found.files, "damaged": list(found.damaged), "notes": list(found.notes)}
+        as_json(body)
+    else:
+        for line in found.damaged:
+            data(f"damaged: {line}")
+        for line in found.notes:
+            note(line)
+        data(f"{found.files} files sound, {len(found.damaged)} damaged")
+    if found.damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compact(store: StoreOption = DEFAULT_STORE) -> None:
+    """Fold updates and removals into fresh segments."""
+    from trsllava.store.maintenance import compact as compact_store
+    from trsllava.store.store import open_store
+
+    before, after = compact_store(open_store(store))
+    note(f"{before} segments before, {after} after; trsllava prune deletes what is left over")
+
+
+@app.command()
+def prune(store: StoreOption = DEFAULT_STORE) -> None:
+    """Delete segments, vectors and index generations that are no longer current."""
+    from trsllava.store.maintenance import prune as prune_store
+    from trsllava.store.store import open_store
+
+    note(f"{len(prune_store(open_store(store)))} files and folders deleted")

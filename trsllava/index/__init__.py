@@ -1,0 +1,1 @@
+"""Vectors and words of one archive, built into generations that are published whole."""

@@ -1,0 +1,192 @@
+"""Building a generation: embed what is new, index everything, publish it in one rename."""
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava import resources
+from trsllava.embedding import CANARY, Embedder, fingerprint
+from trsllava.embedding.vectors import SegmentVectors, embed_segment
+from trsllava.errors import IndexUnusable
+from trsllava.index.attributes import Attributes
+from trsllava.index.dense import FLAT_TEXTS, IvfIndex, TextVectors
+from trsllava.index.generation import TEXTS, open_vectors
+from trsllava.index.manifest import Kind, Manifest, make_current, read_current
+from trsllava.index.words import Words
+from trsllava.records import Metadata
+from trsllava.search.scoring import Scale, measure_scale
+from trsllava.store.files import lock, publish, seal, sha256_of, sync_folder
+from trsllava.store.store import Store
+from trsllava.store.view import Place, View
+
+log = logging.getLogger(__name__)
+
+_SAMPLE = 20_000  # images that the scale is measured on
+
+
+def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> Manifest:
+    """Bring the index up to date with the records.
+
+    Parameters
+    ----------
+    store
+        The store; its newest state is indexed.
+    embedder
+        What turns texts into vectors.
+    kind
+        ``flat`` (exact) or ``ivf`` (quantised); chosen by the number of texts unless given.
+
+    Returns
+    -------
+    Manifest
+        Of the generation that answers now.
+
+    Raises
+    ------
+    IndexUnusable
+        If the store has no records yet.
+    """
+    layout = store.layout
+    with lock(layout.index / "lock", "trsllava index", wait=600.0):
+        view = store.view()
+        if view.records == 0:
+            raise IndexUnusable(
+                f"no records yet in {store.root}; give it some with: trsllava import FILE"
+            )
+        key = fingerprint(embedder)
+        current = read_current(layout)
+        if (
+            current
+            and (current.head, current.fingerprint) == (view.head, key)
+            and (kind in (None, current.kind))
+        ):
+            return current
+        for leftover in layout.index.glob(".building-*"):
+            shutil.rmtree(leftover)
+        vectors = [embed_segment(layout, ref, embedder) for ref in view.segments]
+        folder = layout.index / f".building-{os.getpid()}"
+        manifest = _build(view, vectors, embedder, kind, folder)
+        final = layout.index / manifest.name
+        folder.rename(final)
+        sync_folder(layout.index)
+        make_current(layout, final)
+        return manifest
+
+
+def _build(
+    view: View,
+    vectors: list[SegmentVectors],
+    embedder: Embedder,
+    kind: Kind | None,
+    folder: Path,
+) -> Manifest:
+    """Write every file of a generation into ``folder`` and return its manifest."""
+    folder.mkdir(parents=True)
+    found = view.places()
+    places = _places(view, vectors, found)
+    texts = int(places[:, TEXTS].sum())
+    metadata: list[Metadata] = []
+    words = Words.build(_documents(view, found, metadata))
+    words.save(folder / "words")
+    Attributes.of(metadata).save(folder)
+    (folder / "ids.json").write_text(json.dumps([p.image for p in found]), encoding="utf-8")
+    np.save(folder / "places.npy", places, allow_pickle=False)
+    draft = Manifest(
+        name=_next_name(view.layout.index),
+        kind="flat",
+        commit=view.number,
+        head=view.head,
+        embedder=dict(embedder.identity()),
+        fingerprint=fingerprint(embedder),
+        dimension=embedder.dimension,
+        images=len(found),
+        texts=texts,
+        thin=view.thin,
+        too_long=dict(sum((Counter(v.too_long) for v in vectors), Counter())),
+        segments=view.segments,
+        vectors=tuple(v.sha256 for v in vectors),
+        scale={},
+        canary=tuple(float(x) for x in embedder.encode_queries([CANARY])[0]),
+        files={},
+    )
+    opened = open_vectors(view.layout, draft, places)
+    kind = kind or ("ivf" if texts > FLAT_TEXTS else "flat")
+    if kind == "ivf":
+        index = IvfIndex.build(opened, len(found), texts, embedder.dimension)
+        if index is None:
+            log.warning("%d texts are too few for an ivf index: every query is exact", texts)
+            kind = "flat"
+        else:
+            index.save(folder / "ivf.faiss")
+    sample = np.arange(0, len(found), max(1, -(-len(found) // _SAMPLE)))
+    banks = [_bank_parts(name, embedder, opened, words, sample) for name in _BANKS]
+    scale = measure_scale(banks[0], banks[1])
+    return _seal_folder(folder, draft, kind, scale)
+
+
+_BANKS = ("query_bank.txt", "offtopic_bank.txt")
+
+
+def _bank_parts(
+    name: str, embedder: Embedder, vectors: TextVectors, words: Words, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the dense and the words part of a bank of queries for some images."""
+    lines = resources.find(f"datasets/{name}").read_text(encoding="utf-8").splitlines()
+    queries = [line for line in lines if line and not line.startswith("#")]
+    return (
+        vectors.scores(embedder.encode_queries(queries), rows),
+        words.matrix(queries)[:, rows],
+    )
+
+
+def _places(view: View, vectors: list[SegmentVectors], found: list[Place]) -> NDArray[np.int64]:
+    """Return where everything of each image stands, as `generation` describes it."""
+    firsts = [np.concatenate(([0], np.cumsum(v.counts))) for v in vectors]
+    places = np.empty((len(found), 6), dtype=np.int64)
+    starts = [np.array(view.sidecar(n).starts) for n in range(len(view.segments))]
+    for number, place in enumerate(found):
+        first, start = firsts[place.segment], starts[place.segment]
+        places[number] = (
+            place.segment,
+            place.row,
+            first[place.row],
+            vectors[place.segment].counts[place.row],
+            start[place.row],
+            start[place.row + 1],
+        )
+    return places
+
+
+def _documents(view: View, places: list[Place], metadata: list[Metadata]) -> Iterator[str]:
+    """Yield all texts of each image, and collect the metadata on the way."""
+    for place in places:
+        record = view.record(place)
+        metadata.append(record.metadata)
+        yield "\n".join(text.text for text in record.texts())
+
+
+def _next_name(index: Path) -> str:
+    taken = [int(p.name) for p in index.glob("[0-9]*") if re.fullmatch(r"\d+", p.name)]
+    return f"{max(taken, default=0) + 1:06d}"
+
+
+def _seal_folder(folder: Path, draft: Manifest, kind: Kind, scale: Scale) -> Manifest:
+    """Make every file durable, then write the manifest that names them."""
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        files[path.relative_to(folder).as_posix()] = sha256_of(path)
+    sync_folder(folder / "words")
+    body = {**draft.to_json(), "kind": kind, "scale": scale.to_json(), "files": files}
+    manifest = Manifest.from_json(body)
+    publish(folder / "manifest.json", seal(manifest.to_json()))
+    return manifest

@@ -1,0 +1,89 @@
+"""The manifest of an index generation, and which generation answers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from trsllava.errors import StoreDamaged
+from trsllava.store.files import publish, seal, sha256_of, unseal
+from trsllava.store.layout import VERSION, Layout, SegmentRef
+
+Kind = Literal["flat", "ivf"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a generation was built from and what its files must be.
+
+    ``commit`` and ``head`` name the state of the store, ``vectors`` the sha256 of the vectors of
+    each of ``segments``, ``canary`` is the vector of a fixed text as this machine computed it.
+    """
+
+    name: str
+    kind: Kind
+    commit: int
+    head: str | None
+    embedder: Mapping[str, Any]
+    fingerprint: str
+    dimension: int
+    images: int
+    texts: int
+    thin: int
+    too_long: Mapping[str, int]
+    segments: tuple[SegmentRef, ...]
+    vectors: tuple[str, ...]
+    scale: Mapping[str, Any]
+    canary: tuple[float, ...]
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body of the manifest's file."""
+        return {"format": "trsllava-index", "version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        values = {key: body[key] for key in cls.__slots__}
+        values["segments"] = tuple(SegmentRef(**ref) for ref in body["segments"])
+        values["vectors"] = tuple(body["vectors"])
+        values["canary"] = tuple(body["canary"])
+        return cls(**values)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of the generation in ``folder``."""
+    return Manifest.from_json(unseal(folder / "manifest.json", VERSION))
+
+
+def current_folder(layout: Layout) -> Path | None:
+    """Return the folder of the generation that answers, or None before the first.
+
+    Raises `StoreDamaged` if that generation is not the one that was made current.
+    """
+    pointer = layout.index / "current"
+    if not pointer.exists():
+        return None
+    body = unseal(pointer, VERSION)
+    folder = layout.index / str(body["name"])
+    manifest = folder / "manifest.json"
+    if not manifest.is_file() or sha256_of(manifest) != body["manifest_sha256"]:
+        raise StoreDamaged(f"{folder} is not the generation made current; run: trsllava index")
+    return folder
+
+
+def read_current(layout: Layout) -> Manifest | None:
+    """Return the manifest of the generation that answers, or None before the first."""
+    folder = current_folder(layout)
+    return None if folder is None else read_manifest(folder)
+
+
+def make_current(layout: Layout, folder: Path) -> None:
+    """Let the generation in ``folder`` answer from now on: one rename."""
+    body = {
+        "format": "trsllava-current",
+        "version": VERSION,
+        "name": folder.name,
+        "manifest_sha256": sha256_of(folder / "manifest.json"),
+    }
+    publish(layout.index / "current", seal(body))

@@ -1,0 +1,203 @@
+"""Searching one archive: query -> candidates -> scores -> hits with evidence."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava.embedding import Embedder
+from trsllava.index.attributes import UNDATED
+from trsllava.index.generation import Generation
+from trsllava.index.selector import Selector
+from trsllava.index.words import tokenize
+from trsllava.records import EARLIEST, LATEST
+from trsllava.search.query import Answer, Explanation, Hit, Query
+from trsllava.search.scoring import WEAK, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """One generation and the encoder that it was built with.
+
+    ``live`` selects the images whose record still counts; ``image_folders`` may hold the
+    pictures; ``notes`` is what a user should know
+    about the index, for example that newer records are not in it.
+    """
+
+    generation: Generation
+    embedder: Embedder
+    live: Selector
+    image_folders: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def search(self, query: Query) -> Answer:
+        """Return the best images for a query, the same ones in the same order every time."""
+        started = time.perf_counter()
+        selector, notes = self._select(query)
+        vector = self._encode([query.text], query.mode)
+        scored = self._score(query, vector, selector)
+        order = _order(query, scored, self.generation.attributes.spans)
+        hits = tuple(
+            self._hit(query, vector[0], scored, rank, at) for rank, at in enumerate(order, start=1)
+        )
+        elapsed = 1000 * (time.perf_counter() - started)
+        return Answer(query, hits, elapsed, (*self.notes, *notes))
+
+    def score_matrix(
+        self, queries: Sequence[str], rows: NDArray[np.int64], mode: Mode = "hybrid"
+    ) -> NDArray[np.float32]:
+        """Return the scores by which images are ranked, for an evaluation.
+
+        Parameters
+        ----------
+        queries
+            Texts; equal ones get equal scores.
+        rows
+            The images, ascending.
+        mode
+            Which parts count.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Of shape (queries, len(rows)).
+        """
+        distinct = list(dict.fromkeys(queries))
+        place = {text: n for n, text in enumerate(distinct)}
+        scores = np.empty((len(distinct), len(rows)), dtype=np.float32)
+        for first in range(0, len(distinct), 1024):
+            part = distinct[first : first + 1024]
+            dense, words = self._parts(part, self._encode(part, mode), rows, mode)
+            scores[first : first + len(part)] = self.generation.scale.raw(mode, dense, words)
+        return scores[np.array([place[text] for text in queries], dtype=np.int64)]
+
+    def _select(self, query: Query) -> tuple[Selector, list[str]]:
+        """Return the images that the query's filters let through."""
+        attributes = self.generation.attributes
+        selector = self.live
+        notes = []
+        if query.bbox is not None:
+            selector &= attributes.within(query.bbox)
+        if query.since or query.until:
+            selector &= attributes.between(query.since or EARLIEST, query.until or LATEST)
+        for key, value in query.where:
+            selector &= attributes.where(key, value)
+            if key not in attributes.properties:
+                known = ", ".join(sorted(attributes.properties)) or "none"
+                notes.append(f"no image has a property {key!r}; known: {known}")
+        return selector, notes
+
+    def _encode(self, texts: Sequence[str], mode: Mode) -> NDArray[np.float32]:
+        """Return the queries' vectors, or zeros where the mode needs none."""
+        if mode == "lexical":
+            return np.zeros((len(texts), self.embedder.dimension), dtype=np.float32)
+        return np.asarray(self.embedder.encode_queries(texts))
+
+    def _score(self, query: Query, vector: NDArray[np.float32], selector: Selector) -> "_Scored":
+        """Score every image that may answer."""
+        scale, level = self.generation.scale, self.generation.scale.levels[query.mode]
+        rows = self._candidates(query, vector[0], selector)
+        dense, words = self._parts([query.text], vector, rows, query.mode)
+        raw = scale.raw(query.mode, dense[0], words[0])
+        score = level.readable(raw)
+        unwanted = None
+        if query.without is not None:
+            parts = self._parts(
+                [query.without], self._encode([query.without], query.mode), rows, query.mode
+            )
+            unwanted = level.readable(scale.raw(query.mode, *parts)[0])
+            score = score * (1 - unwanted)
+        return _Scored(rows, raw, score, dense[0], words[0], unwanted)
+
+    def _candidates(
+        self, query: Query, vector: NDArray[np.float32], selector: Selector
+    ) -> NDArray[np.int64]:
+        """Return the rows to score, ascending."""
+        if query.mode == "lexical":
+            return selector.rows()
+        rows = self.generation.index.candidates(vector, query.top, selector)
+        if query.mode == "hybrid" and len(rows) < len(selector):
+            found = np.where(selector.mask, self.generation.words.scores(query.text), 0)
+            best = np.argsort(-found, kind="stable")[: max(1000, 10 * query.top)]
+            rows = np.union1d(rows, best[found[best] > 0])
+        return rows
+
+    def _parts(
+        self,
+        texts: Sequence[str],
+        vectors: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        mode: Mode,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return dense and words part, each (texts, rows); zeros where the mode needs none."""
+        dense = words = np.zeros((len(texts), len(rows)), dtype=np.float32)
+        if mode != "lexical":
+            dense = self.generation.vectors.scores(vectors, rows)
+        if mode != "dense":
+            words = self.generation.words.matrix(texts)[:, rows]
+        return dense, words
+
+    def _hit(
+        self, query: Query, vector: NDArray[np.float32], scored: "_Scored", rank: int, at: int
+    ) -> Hit:
+        row = int(scored.rows[at])
+        record = self.generation.record(row)
+        texts = list(record.texts())
+        wanted = set(tokenize(query.text))
+        spoken = [wanted.intersection(tokenize(text.text)) for text in texts]
+        if query.mode == "lexical":
+            best = int(np.argmax([len(words) for words in spoken]))
+        else:
+            best = int(np.argmax(self.generation.vectors.cosines(vector, row)))
+        dense, words = self.generation.scale.parts(query.mode, scored.dense[at], scored.words[at])
+        return Hit(
+            rank=rank,
+            image=record.image,
+            score=float(scored.score[at]),
+            weak=bool(scored.score[at] < WEAK),
+            evidence=texts[best].text,
+            field=texts[best].field,
+            variant=texts[best].variant,
+            bbox=record.metadata.bbox,
+            datetime=record.metadata.datetime,
+            explanation=Explanation(
+                raw=float(scored.raw[at]),
+                dense=float(dense),
+                words=float(words),
+                cosine=float(scored.dense[at]),
+                bm25=float(scored.words[at]),
+                matched=tuple(sorted(set().union(*spoken))),
+                unwanted=None if scored.unwanted is None else float(scored.unwanted[at]),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """Scores of candidate rows, all arrays of one length."""
+
+    rows: NDArray[np.int64]
+    raw: NDArray[np.float64]
+    score: NDArray[np.float64]
+    dense: NDArray[np.float32]
+    words: NDArray[np.float32]
+    unwanted: NDArray[np.float64] | None
+
+
+def _order(query: Query, scored: _Scored, spans: NDArray[np.int64]) -> list[int]:
+    """Return the places in ``scored`` of the hits, best first; ties by image id."""
+    chosen = np.arange(len(scored.rows))
+    if query.min_score is not None:
+        chosen = np.flatnonzero(scored.score >= query.min_score)
+    rank = scored.raw if scored.unwanted is None else scored.score
+    keys: list[NDArray[Any]] = [scored.rows[chosen], -rank[chosen]]
+    if query.sort == "date":
+        ends = spans[scored.rows[chosen], 1]
+        newest_first = np.where(ends == UNDATED, np.iinfo(np.int64).max, -ends)
+        keys += [newest_first, scored.score[chosen] < WEAK]
+    order = np.lexsort(keys)[: query.top]
+    return [int(n) for n in chosen[order]]
