@@ -25,8 +25,9 @@ from typing import Any, BinaryIO
 
 from trsllava.errors import InputError
 from trsllava.interchange import openai_batch
-from trsllava.interchange.bodies import checked_id, kind, named_image, piece_of
+from trsllava.interchange.bodies import named_image, piece_of
 from trsllava.interchange.pieces import RAW_KEPT, BadLine, Line, Piece
+from trsllava.interchange.values import checked_id, kind
 
 LINE_LIMIT = 16 << 20
 BOM = b"\xef\xbb\xbf"
@@ -64,7 +65,7 @@ def physical_lines(file: BinaryIO, start: tuple[int, int]) -> Iterator[tuple[int
 def read_lines(file: BinaryIO, start: tuple[int, int], images: Path | None) -> Iterator[Line]:
     """Yield what each line of a JSON Lines file says, blank ones left out."""
     for number, end, raw in physical_lines(file, start):
-        if raw.isspace():
+        if raw.isspace() or (raw.startswith(BOM) and not raw[len(BOM) :].strip()):
             continue
         try:
             piece, note = _parse(raw, images)
@@ -81,7 +82,9 @@ def _refuse_constant(name: str) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     body = dict(pairs)
     if len(body) < len(pairs):
-        raise ValueError("an object holds the same key twice")
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return body
 
 
@@ -119,6 +122,8 @@ def _parse(raw: bytes, images: Path | None) -> tuple[Piece, str | None]:
     except InputError as error:
         if b"\0" in raw:
             raise InputError("the line holds NUL bytes") from error
+        if raw.strip() in (b"[", b"{"):
+            raise InputError("one object a line expected, not indented JSON") from error
         if not raw.endswith(b"\n") and "not JSON" in str(error):
             raise InputError(f"{error}; the file may be cut: its last line has no end") from error
         raise

@@ -6,19 +6,18 @@ matched by. An answer must be a full record: one that was stopped, cut or came
 back with fewer texts is a failure of that image, not a thin record.
 """
 
-import re
 from collections.abc import Mapping
 from json import JSONDecoder
 from pathlib import Path
 from typing import Any
 
 from trsllava.errors import InputError
-from trsllava.interchange.bodies import checked_id, checked_model, kind, refuse_unfit, variants_of
+from trsllava.interchange.bodies import refuse_unfit, variants_of
 from trsllava.interchange.pieces import Piece
+from trsllava.interchange.values import checked_id, checked_model, kind
 from trsllava.records import VARIANTS, Metadata
 
 _STARTS = 64  # places in an answer where its JSON is looked for
-_THINKING = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def is_batch_line(body: Mapping[str, Any]) -> bool:
@@ -56,8 +55,7 @@ def piece_of(
     if len(variants) < VARIANTS or not all(all(variant.texts()) for variant in variants):
         raise InputError(f"the answer is not a full record of {VARIANTS} variants; ask again")
     refuse_unfit(variants)
-    model = answer.get("model")
-    return Piece(image, variants, True, model and checked_model(model), Metadata()), note
+    return Piece(image, variants, True, checked_model(answer.get("model")), Metadata()), note
 
 
 def _answer(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -101,7 +99,7 @@ def _content(answer: Mapping[str, Any]) -> str:
         raise InputError(f"the model refused: {_message(message['refusal'])}")
     content = message.get("content")
     if isinstance(content, str):
-        content = _THINKING.sub("", content).strip()
+        content = content.rpartition("</think>")[2].partition("<think>")[0].strip()
     if not content:
         thought = message.get("reasoning_content") or message.get("reasoning")
         why = "; the token limit was spent on reasoning" if thought else ""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trsllava.errors import InputError, UsageError
+from trsllava.interchange import parquet, tables
 from trsllava.interchange.lines import BOM, read_lines
 from trsllava.interchange.pieces import Line
 
 EXPECTED = "expected JSON Lines (one object a line), CSV with a header, parquet, or OpenAI Batch"
 
-_HEAD = 4096
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _OBJECT = re.compile(rb'(?:^|\n)(?:\xef\xbb\xbf)?[ \t\r]*\{[ \t]*"')
@@ -72,13 +72,25 @@ def _read(
     path: Path, file: BinaryIO, start: tuple[int, int], images: Path | None
 ) -> Iterator[Line]:
     """Tell the form by the first bytes and read on."""
-    head = file.read(_HEAD)
+    head = file.read(tables.HEAD)
+    if head.startswith(_PARQUET):
+        return parquet.read_rows(path, file, start, images)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UsageError(f"{path} is UTF-16; save it as UTF-8")
-    if _OBJECT.search(head):
+    try:
+        header = tables.header_of(head)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    if header is not None:
+        return tables.read_rows(file, header, start, images)
+    suffix = path.suffix.lower()
+    text = head.isascii() and b"\0" not in head
+    if (
+        _OBJECT.search(head)
+        or not head.removeprefix(BOM).strip()
+        or (text and suffix in _TEXT_SUFFIXES)
+    ):
         return read_lines(file, start, images)
-    if path.suffix.lower() in _TEXT_SUFFIXES and head.isascii() and b"\0" not in head:
-        return read_lines(file, start, images)
-    if not head.removeprefix(BOM).strip():
-        return read_lines(file, start, images)
+    if suffix == ".parquet":
+        raise InputError(f"{path} is damaged: it does not begin as a parquet file does")
     raise UsageError(f"{path} is not a file of records; {EXPECTED}")
