@@ -182,7 +182,7 @@ def _print_explanation(explanation: "Explanation") -> None:
     e = explanation
     matched = ", ".join(e.matched) or "none"
     data(
-        f"           {e.raw:.2f} = {e.dense:.2f} meaning (cosine {e.cosine:.3f}) "
+        f"           {e.raw:.2f} = {e.meaning:.2f} meaning (cosine {e.cosine:.3f}) "
         f"+ {e.words:.2f} words (BM25 {e.bm25:.2f}: {matched})"
     )
     if e.unwanted is not None:

@@ -22,7 +22,7 @@ from trsllava.index.generation import TEXTS, open_vectors
 from trsllava.index.manifest import Kind, Manifest, make_current, read_current
 from trsllava.index.words import Words
 from trsllava.records import Metadata
-from trsllava.search.scoring import Scale, measure_scale
+from trsllava.search.scoring import Parts, Scale, measure_scale
 from trsllava.store.files import lock, publish, seal, sha256_of, sync_folder
 from trsllava.store.store import Store
 from trsllava.store.view import Place, View
@@ -137,13 +137,13 @@ _BANKS = ("query_bank.txt", "offtopic_bank.txt")
 
 def _bank_parts(
     name: str, embedder: Embedder, vectors: TextVectors, words: Words, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the dense and the words part of a bank of queries for some images."""
+) -> Parts:
+    """Return the parts of a bank of queries for some images."""
     lines = resources.find(f"datasets/{name}").read_text(encoding="utf-8").splitlines()
     queries = [line for line in lines if line and not line.startswith("#")]
-    return (
-        vectors.scores(embedder.encode_queries(queries), rows),
-        words.matrix(queries)[:, rows],
+    bm25, share = words.matrices(queries)
+    return Parts(
+        vectors.scores(embedder.encode_queries(queries), rows), bm25[:, rows], share[:, rows]
     )
 
 

@@ -76,25 +76,30 @@ class Words:
         engine.index((numbers, vocabulary), show_progress=False)
         return cls(engine, len(numbers))
 
-    def known(self, text: str) -> list[str]:
-        """Return the query's words that stand in any document."""
-        return [word for word in tokenize(text) if word in self._vocabulary]
+    def scores(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return for every image BM25 and the share of the query's words that it has.
 
-    def scores(self, text: str) -> NDArray[np.float32]:
-        """Return the BM25 score of every image, float32 (images,); zeros where no word is known."""
-        numbers = [self._vocabulary[word] for word in self.known(text)]
+        Both are float32 (images,), and zero where no word of the query is known.
+        """
+        words = tokenize(text)
+        numbers = [self._vocabulary[word] for word in words if word in self._vocabulary]
+        share = np.zeros(self.images, dtype=np.float32)
         if not numbers:
-            return np.zeros(self.images, dtype=np.float32)
-        return np.asarray(self._engine.get_scores_from_ids(numbers), dtype=np.float32)
+            return share, share
+        arrays = self._engine.scores
+        for number in set(numbers):
+            share[arrays["indices"][arrays["indptr"][number] : arrays["indptr"][number + 1]]] += 1
+        bm25 = np.asarray(self._engine.get_scores_from_ids(numbers), dtype=np.float32)
+        share /= len(set(words))
+        return bm25, share
 
-    def matrix(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return `scores` of several queries, float32 (queries, images)."""
-        known: dict[str, NDArray[np.float32]] = {}
-        for text in texts:
-            if text not in known:
-                known[text] = self.scores(text)
-        empty = np.zeros((0, self.images), dtype=np.float32)
-        return np.stack([known[text] for text in texts]) if texts else empty
+    def matrices(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return `scores` of several queries, each float32 (queries, images)."""
+        bm25 = np.zeros((len(texts), self.images), dtype=np.float32)
+        share = np.zeros_like(bm25)
+        for row, text in enumerate(texts):
+            bm25[row], share[row] = self.scores(text)
+        return bm25, share
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder, without pickle."""

@@ -53,13 +53,13 @@ class Query:
 class Explanation(NamedTuple):
     """Where a score comes from.
 
-    ``dense`` and ``words`` are what each part adds to ``raw`` (in deviations), ``cosine`` and
+    ``meaning`` and ``words`` are what each adds to ``raw`` (in deviations), ``cosine`` and
     ``bm25`` what they are made of, ``matched`` the query's words in the record, ``unwanted`` the
     score of what must not be there.
     """
 
     raw: float
-    dense: float
+    meaning: float
     words: float
     cosine: float
     bm25: float

@@ -2,13 +2,14 @@
 
 An image's dense part is the log-mean-exp of the cosines between the query and
 each of its texts: close to the best text, but texts that agree count too. Its
-words part is BM25 over all its texts. Both are divided by the deviation they
-show on a bank of ordinary queries, weighted, and added.
+words part is BM25 over all its texts plus a bonus for the share of the query's
+words that it has. Both parts are brought to the deviation they show on a bank
+of ordinary queries, weighted, and added (docs/scoring.md).
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ Mode = Literal["hybrid", "dense", "lexical"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 BETA = 20.0
-WORDS_WEIGHT = 0.2  # chosen on RSICD validation, see docs/scoring.md
+WORDS_WEIGHT = 0.15  # this and the bonus were chosen on RSICD validation
+SHARE_BONUS = 2.0  # deviations that an image gains by having every word of the query
 WEAK = 0.5
 TYPICAL_UNRELATED = 0.2
 
@@ -47,6 +49,18 @@ def log_mean_exp(
     return (np.log(sums / counts) / beta + 1).astype(np.float32)
 
 
+class Parts(NamedTuple):
+    """What scores are made of; float32 arrays of one shape, such as (queries, images).
+
+    ``dense`` are aggregated cosines, ``bm25`` is what its name says, ``share`` the share of the
+    query's words that stand in the image's texts.
+    """
+
+    dense: NDArray[np.float32]
+    bm25: NDArray[np.float32]
+    share: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """Where one mode's raw scores stop meaning anything.
@@ -72,37 +86,17 @@ class Scale:
     words_unit: float
     levels: Mapping[str, Level]
 
-    def raw(
-        self, mode: Mode, dense: NDArray[np.float32], words: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """Return the score that ranks, from the two parts (of one shape).
+    def raw(self, mode: Mode, parts: Parts) -> NDArray[np.float64]:
+        """Return the score that ranks, in deviations."""
+        meaning, words = self.weighted(mode, parts)
+        return meaning + words
 
-        Parameters
-        ----------
-        mode
-            Which parts count.
-        dense
-            Aggregated cosines.
-        words
-            BM25 scores.
-
-        Returns
-        -------
-        NDArray[np.float64]
-            In units of one deviation.
-        """
-        dense_part, words_part = self.parts(mode, dense, words)
-        return dense_part + words_part
-
-    def parts(
-        self, mode: Mode, dense: NDArray[np.float32], words: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what each part adds to `raw`."""
+    def weighted(self, mode: Mode, parts: Parts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what meaning and words each add to `raw`."""
         weight = {"dense": 0.0, "hybrid": WORDS_WEIGHT, "lexical": 1.0}[mode]
-        return (
-            (1 - weight) * dense.astype(np.float64) / self.dense_unit,
-            weight * words.astype(np.float64) / self.words_unit,
-        )
+        meaning = parts.dense.astype(np.float64) / self.dense_unit
+        words = parts.bm25.astype(np.float64) / self.words_unit + SHARE_BONUS * parts.share
+        return (1 - weight) * meaning, weight * words
 
     def to_json(self) -> dict[str, Any]:
         """Return the constants as they stand in a manifest."""
@@ -119,33 +113,33 @@ class Scale:
 _DENSE_UNIT, _WORDS_UNIT, _SPREAD = 0.05, 0.2, 0.25
 
 
-def measure_scale(
-    ordinary: tuple[NDArray[np.float32], NDArray[np.float32]],
-    offtopic: tuple[NDArray[np.float32], NDArray[np.float32]],
-) -> Scale:
+def measure_scale(ordinary: Parts, offtopic: Parts) -> Scale:
     """Measure the constants on an archive.
 
     Parameters
     ----------
     ordinary
-        Dense and words part of a bank of ordinary queries, each (queries, images).
+        Parts of a bank of ordinary queries, (queries, images).
     offtopic
         The same for queries that no overhead image answers.
 
     Returns
     -------
     Scale
-        Units from the first bank, levels from the second: the mean of what its queries' best
+        Units from the first bank; levels from the second: the mean of what its queries' best
         images reach, and two deviations above it.
     """
-    units = [
-        max(float(part.std()), floor) if part.size else floor
-        for part, floor in zip(ordinary, (_DENSE_UNIT, _WORDS_UNIT), strict=True)
-    ]
-    scale = Scale(units[0], units[1], {})
+    scale = Scale(
+        max(float(ordinary.dense.std()), _DENSE_UNIT),
+        max(float(ordinary.bm25.std()), _WORDS_UNIT),
+        {},
+    )
     levels: dict[str, Level] = {}
     for mode in MODES:
-        best = scale.raw(mode, *offtopic).max(axis=1) if offtopic[0].size else np.zeros(1)
+        best = scale.raw(mode, offtopic).max(axis=1)
         mean, spread = float(best.mean()), max(float(best.std()), _SPREAD)
-        levels[mode] = Level(unrelated=mean, limit=mean + 2 * spread)
-    return Scale(units[0], units[1], levels)
+        limit = mean + 2 * spread
+        if mode == "lexical":
+            limit = max(limit, SHARE_BONUS / 2)  # half of the words are no answer
+        levels[mode] = Level(unrelated=mean, limit=limit)
+    return Scale(scale.dense_unit, scale.words_unit, levels)

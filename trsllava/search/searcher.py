@@ -16,7 +16,7 @@ from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
 from trsllava.records import EARLIEST, LATEST
 from trsllava.search.query import Answer, Explanation, Hit, Query
-from trsllava.search.scoring import WEAK, Mode
+from trsllava.search.scoring import WEAK, Mode, Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Searcher:
         scores = np.empty((len(distinct), len(rows)), dtype=np.float32)
         for first in range(0, len(distinct), 1024):
             part = distinct[first : first + 1024]
-            dense, words = self._parts(part, self._encode(part, mode), rows, mode)
-            scores[first : first + len(part)] = self.generation.scale.raw(mode, dense, words)
+            parts = self._parts(part, self._encode(part, mode), rows, mode)
+            scores[first : first + len(part)] = self.generation.scale.raw(mode, parts)
         return scores[np.array([place[text] for text in queries], dtype=np.int64)]
 
     def _select(self, query: Query) -> tuple[Selector, list[str]]:
@@ -101,17 +101,18 @@ class Searcher:
         """Score every image that may answer."""
         scale, level = self.generation.scale, self.generation.scale.levels[query.mode]
         rows = self._candidates(query, vector[0], selector)
-        dense, words = self._parts([query.text], vector, rows, query.mode)
-        raw = scale.raw(query.mode, dense[0], words[0])
+        parts = self._parts([query.text], vector, rows, query.mode)
+        raw = scale.raw(query.mode, parts)[0]
         score = level.readable(raw)
         unwanted = None
         if query.without is not None:
-            parts = self._parts(
-                [query.without], self._encode([query.without], query.mode), rows, query.mode
-            )
-            unwanted = level.readable(scale.raw(query.mode, *parts)[0])
+            other = self._encode([query.without], query.mode)
+            raw_other = scale.raw(
+                query.mode, self._parts([query.without], other, rows, query.mode)
+            )[0]
+            unwanted = level.readable(raw_other)
             score = score * (1 - unwanted)
-        return _Scored(rows, raw, score, dense[0], words[0], unwanted)
+        return _Scored(rows, raw, score, parts, unwanted)
 
     def _candidates(
         self, query: Query, vector: NDArray[np.float32], selector: Selector
@@ -121,7 +122,7 @@ class Searcher:
             return selector.rows()
         rows = self.generation.index.candidates(vector, query.top, selector)
         if query.mode == "hybrid" and len(rows) < len(selector):
-            found = np.where(selector.mask, self.generation.words.scores(query.text), 0)
+            found = np.where(selector.mask, self.generation.words.scores(query.text)[0], 0)
             best = np.argsort(-found, kind="stable")[: max(1000, 10 * query.top)]
             rows = np.union1d(rows, best[found[best] > 0])
         return rows
@@ -132,14 +133,14 @@ class Searcher:
         vectors: NDArray[np.float32],
         rows: NDArray[np.int64],
         mode: Mode,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return dense and words part, each (texts, rows); zeros where the mode needs none."""
-        dense = words = np.zeros((len(texts), len(rows)), dtype=np.float32)
+    ) -> Parts:
+        """Return the parts, each (texts, rows); zeros where the mode needs none."""
+        dense = bm25 = share = np.zeros((len(texts), len(rows)), dtype=np.float32)
         if mode != "lexical":
             dense = self.generation.vectors.scores(vectors, rows)
         if mode != "dense":
-            words = self.generation.words.matrix(texts)[:, rows]
-        return dense, words
+            bm25, share = (part[:, rows] for part in self.generation.words.matrices(texts))
+        return Parts(dense, bm25, share)
 
     def _hit(
         self, query: Query, vector: NDArray[np.float32], scored: "_Scored", rank: int, at: int
@@ -153,7 +154,8 @@ class Searcher:
             best = int(np.argmax([len(words) for words in spoken]))
         else:
             best = int(np.argmax(self.generation.vectors.cosines(vector, row)))
-        dense, words = self.generation.scale.parts(query.mode, scored.dense[at], scored.words[at])
+        parts = Parts(*(part[:, at] for part in scored.parts))
+        meaning, words = self.generation.scale.weighted(query.mode, parts)
         return Hit(
             rank=rank,
             image=record.image,
@@ -166,10 +168,10 @@ class Searcher:
             datetime=record.metadata.datetime,
             explanation=Explanation(
                 raw=float(scored.raw[at]),
-                dense=float(dense),
-                words=float(words),
-                cosine=float(scored.dense[at]),
-                bm25=float(scored.words[at]),
+                meaning=float(meaning[0]),
+                words=float(words[0]),
+                cosine=float(parts.dense[0]),
+                bm25=float(parts.bm25[0]),
                 matched=tuple(sorted(set().union(*spoken))),
                 unwanted=None if scored.unwanted is None else float(scored.unwanted[at]),
             ),
@@ -178,13 +180,12 @@ class Searcher:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """Scores of candidate rows, all arrays of one length."""
+    """Scores of candidate rows, all arrays of one length; parts are (1, rows)."""
 
     rows: NDArray[np.int64]
     raw: NDArray[np.float64]
     score: NDArray[np.float64]
-    dense: NDArray[np.float32]
-    words: NDArray[np.float32]
+    parts: Parts
     unwanted: NDArray[np.float64] | None
 
 
