@@ -1,15 +1,17 @@
 """Many queries from a file."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import typer
 
 from trsllava.errors import InputError
-from trsllava.interchange.trec import run_lines
+from trsllava.interchange.trec import escape
 from trsllava.search.archive import Archive
-from trsllava.search.query import Query
+from trsllava.search.query import Answer, Query
 
 
 def read_queries(path: Path) -> list[tuple[str, str]]:
@@ -44,6 +46,13 @@ def answer_file(archive: Archive, like: Query, path: Path, as_json_lines: bool) 
         if as_json_lines:
             typer.echo(json.dumps({"id": key, **answer.to_json()}))
         else:
-            ranked = [(hit.image, hit.score) for hit in answer.hits]
-            for line in run_lines(key, ranked):
+            for line in _run_lines(key, answer):
                 typer.echo(line)
+
+
+def _run_lines(key: str, answer: Answer) -> Iterator[str]:
+    """Yield the lines of a TREC run; scores strictly decrease, so that no tool re-sorts ties."""
+    last = np.float32(np.inf)
+    for hit in answer.hits:
+        last = min(np.float32(hit.score), np.nextafter(last, np.float32(-np.inf)))
+        yield f"{escape(key)} Q0 {escape(hit.image)} {hit.rank} {last:.9g} trsllava"

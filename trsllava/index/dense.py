@@ -1,5 +1,6 @@
 """Vectors of texts, memory-mapped segment by segment, and the faiss index for many of them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -102,6 +103,17 @@ class TextVectors:
                 cosines = block.vectors @ queries[part].T
                 found[part, at] = log_mean_exp(cosines, block.starts).T
         return found
+
+    def first_twins(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return for each of ``rows`` the place in it of the first image with equal vectors."""
+        seen: dict[bytes, int] = {}
+        twins = []
+        for place, row in enumerate(rows):
+            start = self._start[row]
+            vectors = self._files[self._segment[row]][start : start + self._count[row]]
+            digest = hashlib.sha256(vectors.tobytes()).digest()
+            twins.append(seen.setdefault(digest, place))
+        return np.array(twins, dtype=np.int64)
 
     def cosines(self, query: NDArray[np.float32], row: int) -> NDArray[np.float32]:
         """Return the cosine of a query with each text of one image, in the record's order."""

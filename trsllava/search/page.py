@@ -52,23 +52,27 @@ def _section(answer: Answer) -> dict[str, Any]:
 
 
 def _picture(hit: Hit) -> dict[str, Any]:
-    """Return a thumbnail as a data address, or why there is none."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     if hit.path is None:
         return {"picture": None, "missing": "picture not at hand"}
+    picture, reason = thumbnail(Path(hit.path))
+    return {"picture": picture, "missing": reason}
+
+
+def thumbnail(path: Path) -> tuple[str | None, str | None]:
+    """Return a small copy of a picture as a ``data:`` address, or None and the reason."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(hit.path) as image:
+            with Image.open(path) as image:
                 if image.width * image.height > _MOST_PIXELS:
-                    return {"picture": None, "missing": "picture too large to show"}
+                    return None, "picture too large to show"
                 image.draft("RGB", (_SIDE, _SIDE))
                 small = ImageOps.exif_transpose(image).convert("RGB")
         small.thumbnail((_SIDE, _SIDE))
         data = io.BytesIO()
         small.save(data, "JPEG", quality=85)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        return {"picture": None, "missing": "picture cannot be read"}
-    encoded = base64.b64encode(data.getvalue()).decode()
-    return {"picture": f"data:image/jpeg;base64,{encoded}", "missing": None}
+        return None, "picture cannot be read"
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}", None

@@ -55,7 +55,7 @@ class Searcher:
         Parameters
         ----------
         queries
-            Texts; equal ones get equal scores.
+            Texts; equal ones get equal scores, and so do images with equal records.
         rows
             The images, ascending.
         mode
@@ -68,10 +68,12 @@ class Searcher:
         """
         distinct = list(dict.fromkeys(queries))
         place = {text: n for n, text in enumerate(distinct)}
+        first_twin = self.generation.vectors.first_twins(rows)
         scores = np.empty((len(distinct), len(rows)), dtype=np.float32)
         for first in range(0, len(distinct), 1024):
             part = distinct[first : first + 1024]
             parts = self._parts(part, self._encode(part, mode), rows, mode)
+            parts = parts._replace(dense=parts.dense[:, first_twin])
             scores[first : first + len(part)] = self.generation.scale.raw(mode, parts)
         return scores[np.array([place[text] for text in queries], dtype=np.int64)]
 
@@ -194,7 +196,8 @@ def _order(query: Query, scored: _Scored, spans: NDArray[np.int64]) -> list[int]
     chosen = np.arange(len(scored.rows))
     if query.min_score is not None:
         chosen = np.flatnonzero(scored.score >= query.min_score)
-    rank = scored.raw if scored.unwanted is None else scored.score
+    # Equal records must tie whatever the rounding of a matrix product.
+    rank = np.round(scored.raw if scored.unwanted is None else scored.score, 5)
     keys: list[NDArray[Any]] = [scored.rows[chosen], -rank[chosen]]
     if query.sort == "date":
         ends = spans[scored.rows[chosen], 1]

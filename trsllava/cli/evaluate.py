@@ -1,0 +1,91 @@
+"""The evaluate command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trsllava.cli.app import DEFAULT_STORE, JsonOption, StoreOption, app
+from trsllava.cli.show import as_json, data, note
+from trsllava.errors import UsageError
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="rsicd, rsitmd, ucm, sydney, nwpu, or own."),
+    ],
+    annotations: Annotated[
+        Path, typer.Option(metavar="FILE", help="The dataset's annotation file.")
+    ],
+    store: StoreOption = DEFAULT_STORE,
+    split: Annotated[
+        str | None, typer.Option(metavar="S", help="The split; test unless given.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", help="hybrid, dense (meaning) or lexical (words).")
+    ] = "hybrid",
+    qrels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Judgements to use instead of the annotations'."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page, the figures, TREC and BEIR files there."),
+    ] = None,
+    records: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure retrieval on an annotated dataset: recall at 1, 5, 10 both ways, and mR."""
+    from trsllava.evaluation.archive import score_archive
+    from trsllava.evaluation.datasets import read_dataset
+    from trsllava.evaluation.evaluate import evaluate as measure
+    from trsllava.evaluation.judgements import from_qrels
+    from trsllava.evaluation.paper_scoring import METHOD, paper_scores
+    from trsllava.evaluation.report import write_report
+    from trsllava.evaluation.table import text_table
+    from trsllava.interchange.trec import read_qrels
+    from trsllava.search.archive import open_archive
+    from trsllava.search.page import thumbnail
+    from trsllava.search.scoring import MODES
+    from trsllava.store.store import image_path
+
+    if mode not in MODES:
+        raise UsageError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
+    known = read_dataset(dataset, annotations, split)
+    judged = from_qrels(known, read_qrels(qrels)) if qrels is not None else None
+    searcher = open_archive(store, records=records).searchers[0]
+    scored = score_archive(searcher, known, mode)
+    encoder = searcher.generation.manifest.embedder["name"]
+    paper = measure(
+        known,
+        paper_scores(known.captions, scored.records, searcher.embedder),
+        scored.has_record,
+        f"{METHOD}, {encoder}",
+        judged=judged,
+    )
+    result = measure(
+        known,
+        scored.scores,
+        scored.has_record,
+        f"trsllava {mode}, {encoder}",
+        judged=judged,
+        notes=(*scored.notes, *searcher.notes),
+        rows=[paper],
+    )
+    if json:
+        as_json(result.to_json())
+    else:
+        data(text_table(result))
+    if report is not None:
+
+        def picture(image: str) -> str | None:
+            path = image_path(image, searcher.image_folders)
+            return None if path is None else thumbnail(path)[0]
+
+        page = write_report(report, known, scored.scores, result, scored.records, thumbnail=picture)
+        note(f"report written to {page}")
