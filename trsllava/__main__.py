@@ -1,0 +1,5 @@
+"""`python -m trsllava` is `trsllava`."""
+
+from trsllava.cli import main
+
+main()
