@@ -213,9 +213,9 @@ def test_memory_does_not_grow_with_the_export(tmp_path: Path, format: str) -> No
     def many(count: int) -> Iterable[Record]:
         return (Record(f"{n}.jpg", FULL) for n in range(count))
 
-    write(tmp_path / "warm", many(2000), format)
+    write(tmp_path / "warm", many(2100), format)
     peaks = []
-    for count in (2000, 8000):
+    for count in (2100, 4200):
         tracemalloc.start()
         write(tmp_path / "out", many(count), format)
         peaks.append(tracemalloc.get_traced_memory()[1])

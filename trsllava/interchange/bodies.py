@@ -48,10 +48,7 @@ def named_image(body: Mapping[str, Any], images: Path | None = None) -> str:
 
     An absolute path that lies under ``images`` is made relative to it.
 
-    Raises
-    ------
-    InputError
-        If there is no id or it could never be one.
+    Raises `InputError` if there is no id or it could never be one.
     """
     for key in ID_KEYS:
         if key in body:
@@ -66,11 +63,11 @@ def piece_of(
 
     Parameters
     ----------
-    body : Mapping[str, Any]
+    body
         The object of a line, or a row without its nulls.
-    images : Path | None
+    images
         The folder that absolute image paths are made relative to.
-    suspect : bool
+    suspect
         Whether texts may hold NUL or lone surrogates; False when the line's bytes ruled it out.
 
     Returns
@@ -99,10 +96,7 @@ def piece_of(
 def variants_of(value: object) -> tuple[tuple[Variant, ...], str | None]:
     """Read the list of variants of the official form.
 
-    Raises
-    ------
-    InputError
-        If it is no list, empty, or one of its first five is not a variant.
+    Raises `InputError` if it is no list, empty, or one of its first five is not a variant.
     """
     if not isinstance(value, list):
         raise InputError(f"'variants' must be a list, not {kind(value)}")
@@ -158,10 +152,7 @@ def _flat(body: Mapping[str, Any]) -> object:
 def refuse_unfit(variants: tuple[Variant, ...]) -> None:
     """Check every text for characters that UTF-8 files and C strings cannot hold.
 
-    Raises
-    ------
-    InputError
-        If one holds a NUL or a lone surrogate.
+    Raises `InputError` if one holds a NUL or a lone surrogate.
     """
     for number, variant in enumerate(variants, start=1):
         for name, text in zip(FIELDS, variant.texts(), strict=True):

@@ -94,10 +94,8 @@ DECODER = JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique
 def parse_json(text: str) -> Any:
     """Parse JSON strictly.
 
-    Raises
-    ------
-    InputError
-        If it is not JSON, holds a key twice, a number beyond limits, or is nested too deep.
+    Raises `InputError` if it is not JSON, holds a key twice, a number beyond limits, or is
+    nested too deep.
     """
     try:
         return DECODER.decode(text)

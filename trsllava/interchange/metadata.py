@@ -19,10 +19,7 @@ _NO_METADATA = Metadata()
 def metadata_of(body: Mapping[str, Any]) -> Metadata:
     """Read place, date and properties, at top level or inside ``metadata``; null is absent.
 
-    Raises
-    ------
-    InputError
-        If one of them is not what it should be.
+    Raises `InputError` if one of them is not what it should be.
     """
     inner = body.get("metadata")
     given = {key: body[key] for key in METADATA_KEYS if body.get(key) is not None}

@@ -32,11 +32,11 @@ def piece_of(
 
     Parameters
     ----------
-    body : Mapping[str, Any]
+    body
         The parsed line.
-    images : Path | None
+    images
         The folder that absolute image paths are made relative to.
-    decoder : JSONDecoder
+    decoder
         What parses the answer.
 
     Returns

@@ -20,6 +20,7 @@ from trsllava.interchange.pieces import RAW_KEPT, BadLine, Line
 from trsllava.records import FIELDS, Record, canonical_json
 
 _BATCH = 1024  # rows held at a time, read or written
+_BUFFER = 1 << 20  # bytes of a column read at a time, whatever the size of its row group
 _TEXTS = {"variants", "text", *FIELD_KEYS}
 _USED = {*ID_KEYS, *_TEXTS, "model", "metadata", *METADATA_KEYS}
 
@@ -39,18 +40,18 @@ def read_rows(
 ) -> Iterator[Line]:
     """Yield what each row says; a row's number is also its position.
 
-    Raises
-    ------
-    InputError
-        If the file is damaged, or (a `UsageError`) lacks the columns of a record.
+    Raises `InputError` if the file is damaged, or (a `UsageError`) lacks the columns of a
+    record.
     """
     pyarrow, parquet = _pyarrow()
     try:
-        table = parquet.ParquetFile(file)
+        table = parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
         columns = _columns(path, table.schema_arrow, pyarrow)
         first, groups = _groups(table, start[1])
         number = first
-        for batch in table.iter_batches(_BATCH, row_groups=groups, columns=columns):
+        for batch in table.iter_batches(
+            _BATCH, row_groups=groups, columns=columns, use_threads=False
+        ):
             if number + batch.num_rows <= start[1]:
                 number += batch.num_rows
                 continue
@@ -58,7 +59,7 @@ def read_rows(
                 number += 1
                 if number > start[1]:
                     yield _line(number, row, images)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         told = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path} is not a sound parquet file: {told}") from error
 

@@ -55,7 +55,7 @@ def assemble(pieces: Sequence[Piece]) -> tuple[Record, list[str]]:
 
     Parameters
     ----------
-    pieces : Sequence[Piece]
+    pieces
         At least one; all of the same image.
 
     Returns

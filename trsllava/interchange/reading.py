@@ -30,11 +30,11 @@ def read(
 
     Parameters
     ----------
-    path : Path
+    path
         The file. Its form is told by its content.
-    start : tuple[int, int]
+    start
         ``(number, end)`` of the last line that was taken already.
-    images : Path | None
+    images
         The folder of the pictures; absolute image paths under it are made relative to it.
 
     Yields

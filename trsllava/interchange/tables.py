@@ -52,10 +52,7 @@ class Header:
 def header_of(head: bytes) -> Header | None:
     """Return the header, if the first bytes of a file hold one that names images and texts.
 
-    Raises
-    ------
-    UsageError
-        If it names a column twice.
+    Raises `UsageError` if it names a column twice.
     """
     first, newline, _ = head.partition(b"\n")
     if not newline and len(head) == HEAD:

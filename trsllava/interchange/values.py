@@ -14,10 +14,7 @@ _UNFIT = re.compile("[\0\ud800-\udfff]")
 def checked_id(name: object, images: Path | None = None) -> str:
     """Return an image id in its one spelling.
 
-    Raises
-    ------
-    InputError
-        If it could never be one.
+    Raises `InputError` if it could never be one.
     """
     if not isinstance(name, str):
         raise InputError(f"an image id must be a string, not {kind(name)}")
@@ -44,10 +41,7 @@ def _relative(name: str, images: Path) -> str:
 def checked_model(value: object) -> str | None:
     """Check the name of the model that wrote a record; null and empty say nothing.
 
-    Raises
-    ------
-    InputError
-        If it is not a text.
+    Raises `InputError` if it is not a text.
     """
     return None if value is None or value == "" else fit(text_of(value, "model"), "model")
 

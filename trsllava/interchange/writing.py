@@ -34,11 +34,11 @@ def write(path: Path, records: Iterable[Record], format: str | None = None) -> i
 
     Parameters
     ----------
-    path : Path
+    path
         The file; one that is there already is replaced.
-    records : Iterable[Record]
+    records
         May be empty.
-    format : str | None
+    format
         One of `FORMATS`; by default the suffix tells.
 
     Returns
