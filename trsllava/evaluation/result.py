@@ -53,9 +53,9 @@ class ClassScores(NamedTuple):
 class Result:
     """One method on one split.
 
-    ``expected`` is the headline, under a random order of ties; ``best`` (captions,) is the image
-    ranked first for each caption; ``places`` holds per direction where the relevant items stand.
-    ``rows`` are other methods on the same split, such as the paper's scoring.
+    ``expected`` is the headline, under a random order of ties; ``places`` holds for each direction
+    where the relevant items stand; ``rows`` are other methods on the same split, such as the
+    paper's scoring.
     """
 
     dataset: str

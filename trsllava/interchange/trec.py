@@ -77,7 +77,7 @@ def write_run(
     items: Sequence[str],
     tag: str,
     *,
-    depth: int = 1000,
+    depth: int = 100,
 ) -> None:
     """Write a TREC run whose scores strictly decrease, so that no tool re-sorts our ties.
 

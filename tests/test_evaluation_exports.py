@@ -1,0 +1,271 @@
+"""The paper's scoring, TREC and BEIR files, and the report, read back by other tools."""
+
+import itertools
+import json
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trsllava.errors import InputError
+from trsllava.evaluation.datasets import Dataset
+from trsllava.evaluation.evaluate import evaluate
+from trsllava.evaluation.exports import write_exports
+from trsllava.evaluation.paper_scoring import joined, paper_scores
+from trsllava.evaluation.report import write_report
+from trsllava.interchange.trec import escape, read_qrels, unescape, write_run
+from trsllava.records import Record, Variant
+
+IMAGES = 30
+
+
+def made(seed, levels=None, images=IMAGES, captions=90):
+    """Return a split and a matrix; with ``levels`` its scores are few and so are tied."""
+    rng = np.random.default_rng(seed)
+    owner = np.concatenate([np.arange(images), rng.integers(0, images, captions - images)])
+    data = Dataset(
+        name="own",
+        split="test",
+        images=tuple(f"folder {n % 3}/im%{n}.jpg" for n in range(images)),
+        captions=tuple(f"caption {n}" for n in range(captions)),
+        owner=owner,
+        caption_ids=tuple(str(n) for n in range(captions)),
+        classes=(None,) * images,
+    )
+    scores = rng.random((captions, images), np.float32)
+    if levels:
+        scores = np.floor(scores * levels).astype(np.float32) / levels
+    return data, scores
+
+
+def some_records(data):
+    return [Record(image, (Variant(caption=f"text of {image}"),)) for image in data.images]
+
+
+def trec_eval(qrels, run):
+    ir_measures = pytest.importorskip("ir_measures")
+    wanted = [ir_measures.Success @ k for k in (1, 5, 10)]
+    got = ir_measures.pytrec_eval.calc_aggregate(
+        wanted,
+        list(ir_measures.read_trec_qrels(str(qrels))),
+        list(ir_measures.read_trec_run(str(run))),
+    )
+    return [100 * got[measure] for measure in wanted]
+
+
+def test_trec_eval_finds_our_recalls_in_both_directions(tmp_path):
+    data, scores = made(1)
+    write_exports(tmp_path, data, scores, some_records(data))
+    result = evaluate(data, scores, np.ones(IMAGES, bool), "m")
+    assert trec_eval(tmp_path / "qrels.txt", tmp_path / "run.txt") == pytest.approx(
+        result.expected.t2i
+    )
+    assert trec_eval(tmp_path / "i2t-qrels.txt", tmp_path / "i2t-run.txt") == pytest.approx(
+        result.expected.i2t
+    )
+
+
+def written(path):
+    runs = {}
+    for line in path.read_text().splitlines():
+        query, _, item, rank, score, _ = line.split()
+        runs.setdefault(query, []).append((int(rank), unescape(item), np.float32(score)))
+    return runs
+
+
+def test_with_ties_trec_eval_keeps_the_order_that_was_written(tmp_path):
+    data, scores = made(2, levels=3)
+    write_exports(tmp_path, data, scores, some_records(data))
+    runs = written(tmp_path / "run.txt")
+    hits = np.zeros(3)
+    for caption, owner in zip(data.caption_ids, data.owner, strict=True):
+        order = [item for _, item, _ in sorted(runs[caption])]
+        hits += [data.images[owner] in order[:k] for k in (1, 5, 10)]
+        values = [score for _, _, score in sorted(runs[caption])]
+        assert all(a > b for a, b in itertools.pairwise(values))
+    ours = 100 * hits / len(data.captions)
+    assert trec_eval(tmp_path / "qrels.txt", tmp_path / "run.txt") == pytest.approx(ours)
+    result = evaluate(data, scores, np.ones(IMAGES, bool), "m")
+    assert (ours >= np.array(result.pessimistic.t2i) - 1e-9).all()
+    assert (ours <= np.array(result.optimistic.t2i) + 1e-9).all()
+
+
+def test_the_written_order_of_ties_favours_neither_position_nor_name(tmp_path):
+    same = np.zeros((400, 4), np.float32)
+    write_run(tmp_path / "run", same, [str(n) for n in range(400)], list("abcd"), "t")
+    first = [min(lines)[1] for lines in written(tmp_path / "run").values()]
+    assert all(60 < first.count(item) < 140 for item in "abcd")
+
+
+def test_scores_strictly_decrease_where_they_were_equal_zero_or_negative(tmp_path):
+    scores = np.array([[0, 0, -1, -1, 1e-45, -np.inf]], np.float32)
+    write_run(tmp_path / "run", scores, ["q"], list("abcdef"), "t")
+    lines = sorted(written(tmp_path / "run")["q"])
+    assert lines[0][1] == "e"
+    assert {item for _, item, _ in lines} == set("abcde")
+    values = [score for _, _, score in lines]
+    assert all(a > b for a, b in itertools.pairwise(values))
+
+
+def test_an_image_without_record_is_not_in_the_run_and_its_caption_is_a_miss(tmp_path):
+    data, scores = made(4)
+    scores[np.arange(90), data.owner] = 2  # all first
+    records = some_records(data)
+    records[0] = None
+    write_exports(tmp_path, data, scores, records)
+    runs = written(tmp_path / "run.txt")
+    assert data.images[0] not in {item for lines in runs.values() for _, item, _ in lines}
+    result = evaluate(data, scores, np.arange(IMAGES) > 0, "m")
+    assert result.expected.t2i.r1 < 100
+    assert trec_eval(tmp_path / "qrels.txt", tmp_path / "run.txt") == pytest.approx(
+        result.expected.t2i
+    )
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_any_id_becomes_one_field_and_comes_back(identity):
+    assert len(escape(identity).split()) == 1
+    assert unescape(escape(identity)) == identity
+
+
+def test_qrels_read_back_in_both_usual_forms_and_bad_lines_are_named(tmp_path):
+    data, scores = made(5)
+    write_exports(tmp_path, data, scores, some_records(data))
+    trec = [(row.query, row.item) for row in read_qrels(tmp_path / "qrels.txt")]
+    beir = [(row.query, row.item) for row in read_qrels(tmp_path / "beir/qrels/test.tsv")]
+    assert trec == beir
+    assert unescape(trec[0][1]) == data.images[0]
+    bad = tmp_path / "bad"
+    bad.write_text("1 0 a 1\n1 a\n")
+    with pytest.raises(InputError, match=r"bad, line 2"):
+        list(read_qrels(bad))
+    bad.write_text("1 0 %FF 1\n")
+    with pytest.raises(InputError, match=r"bad, line 1"):
+        list(read_qrels(bad))
+
+
+def test_beir_documents_are_the_texts_of_the_records(tmp_path):
+    data, scores = made(6)
+    write_exports(tmp_path, data, scores, some_records(data))
+    corpus = [
+        json.loads(line) for line in (tmp_path / "beir/corpus.jsonl").read_text().splitlines()
+    ]
+    queries = [
+        json.loads(line) for line in (tmp_path / "beir/queries.jsonl").read_text().splitlines()
+    ]
+    assert corpus[0] == {
+        "_id": escape(data.images[0]),
+        "title": "",
+        "text": f"text of {data.images[0]}",
+    }
+    assert queries[7] == {"_id": "7", "text": "caption 7"}
+
+
+class Letters:
+    """An encoder whose vectors count letters, so that cosines can be worked out by hand."""
+
+    def __init__(self):
+        self.seen = []
+
+    def encode(self, texts):
+        self.seen += texts
+        counts = np.array([[t.count(c) for c in "abcd"] for t in texts], np.float32)
+        return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1)
+
+    encode_queries = encode
+
+
+def test_the_paper_joins_the_fields_and_a_thin_record_has_only_the_lines_that_are_there():
+    full = Variant("one", "two", "three")
+    assert joined(full) == "ONE_SENTENCE: one\nFEATURE: two\nCAPTION: three"
+    assert joined(Variant(caption="three")) == "CAPTION: three"
+
+
+def test_the_paper_takes_the_best_variant():
+    records = [
+        Record("x", (Variant(caption="aa"), Variant(caption="b"))),
+        None,
+        Record("y", (Variant(caption="ab"),)),
+    ]
+    scores = paper_scores(["a", "b"], records, Letters())
+    assert scores[0] == pytest.approx([1, -np.inf, np.sqrt(0.5)])
+    assert scores[1] == pytest.approx([1, -np.inf, np.sqrt(0.5)])
+
+
+def test_equal_texts_are_embedded_once_and_score_exactly_alike():
+    rng = np.random.default_rng(0)
+    encoder = Letters()
+    words = ["".join(rng.choice(list("abcd"), 9)) for _ in range(40)]
+    records = [Record(f"{n}", (Variant(caption=words[n % 7]),)) for n in range(33)]
+    scores = paper_scores([*words, *words], records, encoder)
+    assert len(encoder.seen) == len(set(words)) + 7
+    assert (scores[:40] == scores[40:]).all()
+    assert (scores[:, 0] == scores[:, 7]).all()
+
+
+def test_no_record_at_all_scores_nothing():
+    assert (paper_scores(["a"], [None, None], Letters()) == -np.inf).all()
+
+
+EVIL = "</script><script>alert(1)</script> {{7*7}} \u202e"
+
+
+@pytest.fixture
+def evil():
+    data, scores = made(7)
+    data = Dataset(
+        name="own",
+        split="test",
+        images=("<img src=x onerror=alert(1)>.jpg", *data.images[1:]),
+        captions=tuple(f"{EVIL} {text}" for text in data.captions),
+        owner=data.owner,
+        caption_ids=data.caption_ids,
+        classes=("<b>a</b>", "other", *data.classes[2:]),
+    )
+    records = [Record(image, (Variant(caption=EVIL),)) for image in data.images]
+    row = evaluate(data, -scores, np.ones(IMAGES, bool), "<i>row</i>")
+    result = evaluate(data, scores, np.ones(IMAGES, bool), "$x_{1}$ & <i>m</i>", rows=[row])
+    return data, scores, result, records
+
+
+def test_the_report_shows_text_as_text_and_needs_nothing_from_outside(tmp_path, evil):
+    pytest.importorskip("matplotlib")
+    page = write_report(tmp_path / "report", *evil)
+    html = page.read_text()
+    for tag in ("<script", "<img src=x", "<b>a</b>", "<i>", "\u202e", " 49 "):
+        assert tag not in html
+    assert "{{7*7}}" in html
+    assert "http://" not in html
+    assert "https://" not in html
+    assert html.count("data:image/svg+xml;base64,") == 2
+    result = evil[2]
+    assert json.loads((tmp_path / "report/result.json").read_text()) == result.to_json()
+    assert (tmp_path / "report/run.txt").exists()
+    assert sorted(p.name for p in (tmp_path / "report/beir").iterdir()) == [
+        "corpus.jsonl",
+        "qrels",
+        "queries.jsonl",
+    ]
+    assert write_report(tmp_path / "report", *evil).read_text() == html  # again, the same bytes
+
+
+def test_without_matplotlib_the_report_is_still_written_and_says_so(tmp_path, evil, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    html = write_report(tmp_path, *evil).read_text()
+    assert "pip install &#39;trsllava[report]&#39;" in html
+    assert "data:image/svg+xml" not in html
+
+
+def test_the_report_shows_pictures_where_they_are_at_hand(tmp_path, evil):
+    picture = "data:image/png;base64,AAAA"
+    html = write_report(tmp_path, *evil, thumbnail=lambda image: picture).read_text()
+    assert html.count(picture) > 10
+
+
+def test_a_report_of_a_store_without_a_single_hit_is_written(tmp_path):
+    data, scores = made(8, images=2, captions=2)
+    result = evaluate(data, scores, np.zeros(2, bool), "m")
+    html = write_report(tmp_path, data, scores, result, [None, None]).read_text()
+    assert "None came first." in html

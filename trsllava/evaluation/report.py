@@ -1,0 +1,175 @@
+"""An evaluation as a folder: a page to read, the figures as JSON, and exports for other tools."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava.errors import MissingExtra
+from trsllava.evaluation.datasets import Dataset
+from trsllava.evaluation.exports import FILES, write_exports
+from trsllava.evaluation.plots import plots
+from trsllava.evaluation.published import comparability, published
+from trsllava.evaluation.result import Result
+from trsllava.records import Record
+from trsllava.store.files import publish
+from trsllava.untrusted import printable
+
+_SHOWN = 12  # best and worst queries each
+_TEXT = 300  # characters of a record's text
+_PUBLISHED = 6  # published figures of each kind, the others folded away
+
+Thumbnail = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An image on the page: its id, a text of its record, a picture as a data address."""
+
+    image: str
+    text: str
+    picture: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query on the page: where its own image came, and which image came first instead."""
+
+    caption: str
+    rank: float
+    own: Shown
+    first: Shown | None
+
+
+def write_report(
+    folder: Path,
+    dataset: Dataset,
+    scores: NDArray[np.float32],
+    result: Result,
+    records: Sequence[Record | None],
+    *,
+    thumbnail: Thumbnail | None = None,
+) -> Path:
+    """Write the report of a result and of the rows it carries.
+
+    Parameters
+    ----------
+    folder
+        Where to; files of an earlier report are replaced.
+    dataset
+        The split.
+    scores
+        The headline method's, of shape (captions, images).
+    result
+        The headline method, other methods in its ``rows``.
+    records
+        One for each image, None where there is none.
+    thumbnail
+        Gives an image's picture as a ``data:`` address, or None; no pictures without it.
+
+    Returns
+    -------
+    Path
+        The page, ``index.html``, written last.
+    """
+    methods = (result, *result.rows)
+    try:
+        drawn, missing = plots(methods), None
+    except MissingExtra as error:
+        drawn, missing = {}, str(error)
+    addresses = {
+        name: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+        for name, svg in drawn.items()
+    }
+    show = _Shower(dataset, records, thumbnail)
+    best, worst = _extremes(dataset, scores, result, show)
+    rows = published(result.dataset)
+    page = _render(
+        result=result,
+        methods=methods,
+        plots=addresses,
+        missing=missing,
+        best=best,
+        worst=worst,
+        published=[(kind, list(of_kind)) for kind, of_kind in groupby(rows, lambda row: row.kind)],
+        shown_published=_PUBLISHED,
+        comparability=comparability(result.split, rows),
+        files=FILES,
+    )
+    body = json.dumps(result.to_json(), ensure_ascii=False, indent=1) + "\n"
+    write_exports(folder, dataset, scores, records)
+    publish(folder / "result.json", body.encode())
+    publish(folder / "index.html", page.encode("utf-8", "backslashreplace"))
+    return folder / "index.html"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shower:
+    """Makes what the page shows of an image."""
+
+    dataset: Dataset
+    records: Sequence[Record | None]
+    thumbnail: Thumbnail | None
+
+    def __call__(self, row: int) -> Shown:
+        image = self.dataset.images[row]
+        record = self.records[row]
+        text = next((found.text for found in record.texts()), "") if record else "(no record)"
+        if len(text) > _TEXT:
+            text = text[: _TEXT - 1] + "…"
+        return Shown(image, text, self.thumbnail(image) if self.thumbnail else None)
+
+
+def _extremes(
+    dataset: Dataset, scores: NDArray[np.float32], result: Result, show: _Shower
+) -> tuple[list[Asked], list[Asked]]:
+    """Return the captions whose own image came clearest first, and those where it came last."""
+    rank = result.places["t2i"].rank()
+    rows = np.arange(len(rank))
+    has_record = np.array([record is not None for record in show.records])
+    others = np.where(has_record, scores, np.float32(-np.inf))
+    own = others[rows, dataset.owner]
+    others[rows, dataset.owner] = -np.inf
+    rival = others.argmax(axis=1)
+    with np.errstate(invalid="ignore"):  # -inf less -inf, where nothing has a record
+        margin = np.where(rank == 1, own - others[rows, rival], -np.inf)
+    by_margin = np.lexsort((rows, -np.nan_to_num(margin, nan=-np.inf, neginf=-np.inf)))
+    depth = np.where(np.isfinite(rank), rank, 0.0)
+    by_depth = np.lexsort((rows, -depth))
+
+    def asked(row: int, against: bool) -> Asked:
+        first = show(int(rival[row])) if against else None
+        return Asked(dataset.captions[row], float(rank[row]), show(int(dataset.owner[row])), first)
+
+    best = _distinct(dataset, [int(row) for row in by_margin if rank[row] == 1])
+    worst = _distinct(dataset, [int(row) for row in by_depth if depth[row] > 1])
+    return [asked(row, False) for row in best], [asked(row, True) for row in worst]
+
+
+def _distinct(dataset: Dataset, rows: list[int]) -> list[int]:
+    """Return the first rows, one for each image, so that one odd image does not fill the list."""
+    chosen: dict[int, int] = {}
+    for row in rows:
+        chosen.setdefault(int(dataset.owner[row]), row)
+        if len(chosen) == _SHOWN:
+            break
+    return list(chosen.values())
+
+
+def _render(**context: object) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    return environment.get_template("report.html").render(**context)
