@@ -1,6 +1,7 @@
 """Reading annotations as their makers publish them, and finding each image's record."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.joining import join
 from trsllava.evaluation.published import comparability, published
 from trsllava.evaluation.table import text_table
+from trsllava.resources import find
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 RSICD = SHARED / "rsicd" / "dataset_rsicd_trainval.json"
@@ -167,6 +169,16 @@ def test_a_dataset_is_known_by_its_usual_names_and_a_typo_is_told():
     assert {card(name).key for name in KNOWN} == set(KNOWN)
     with pytest.raises(InputError, match=r"'rsicdd'; known are rsicd.*'own'"):
         card("rsicdd")
+
+
+def test_every_card_says_where_the_data_come_from_and_on_what_terms():
+    for key in KNOWN:
+        body = tomllib.loads(find(f"datasets/{key}.toml").read_text())
+        assert body["where"].startswith("https://")
+        assert all(body[said] for said in ("paper", "format", "licence", "traps", "verified"))
+        splits = body["splits"].values()
+        assert sum(split["images"] for split in splits) == body["images"]
+        assert all(split["captions"] == 5 * split["images"] for split in splits)
 
 
 def test_records_join_by_exact_id_in_one_unicode_form():

@@ -22,7 +22,7 @@ DEFAULT_SPLIT = "test"
 TRAIN = "train"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """One split of an annotated dataset.
 

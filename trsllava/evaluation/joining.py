@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trsllava.errors import InputError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Joined:
     """For each image of a dataset the index of its record, -1 where there is none."""
 

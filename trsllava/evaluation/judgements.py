@@ -11,7 +11,7 @@ from trsllava.evaluation.datasets import Dataset
 from trsllava.interchange.trec import Judgement, unescape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Judgements:
     """The relevant items of each query, as pairs sorted by query.
 

@@ -17,7 +17,7 @@ from trsllava.evaluation.judgements import Judgements
 _BLOCK = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Places:
     """Where the best relevant item of each query stands; all arrays have the shape (queries,).
 

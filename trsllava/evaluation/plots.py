@@ -76,11 +76,12 @@ def _ranks(figure: Any, result: Result) -> Any:
         size = result.images if direction == "t2i" else result.captions
         ranks = result.places[direction].rank()
         shares = 100.0 / max(len(ranks), 1)
-        edges = np.unique(np.geomspace(1, size + 1, 24).round())
+        edges = 2.0 ** np.arange(int(size).bit_length() + 1)  # rank 1, 2 to 3, 4 to 7, ...
         weights = np.full(len(ranks), shares)
         finite = np.isfinite(ranks)
         axis.hist(ranks[finite], bins=edges, weights=weights[finite], color=_COLOURS[0])
-        axis.set_xscale("log")
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("rank of the first right one")
     axes[0].set_ylabel("queries in percent")

@@ -49,7 +49,7 @@ class ClassScores(NamedTuple):
     scores: Scores
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """One method on one split.
 
