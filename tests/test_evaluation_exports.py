@@ -13,6 +13,7 @@ from trsllava.errors import InputError
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.exports import write_exports
+from trsllava.evaluation.judgements import Judgements, by_image
 from trsllava.evaluation.paper_scoring import joined, paper_scores
 from trsllava.evaluation.report import write_report
 from trsllava.interchange.trec import escape, read_qrels, unescape, write_run
@@ -57,7 +58,7 @@ def trec_eval(qrels, run):
 
 def test_trec_eval_finds_our_recalls_in_both_directions(tmp_path):
     data, scores = made(1)
-    write_exports(tmp_path, data, scores, some_records(data))
+    write_exports(tmp_path, data, scores, some_records(data), by_image(data))
     result = evaluate(data, scores, np.ones(IMAGES, bool), "m")
     assert trec_eval(tmp_path / "qrels.txt", tmp_path / "run.txt") == pytest.approx(
         result.expected.t2i
@@ -65,6 +66,15 @@ def test_trec_eval_finds_our_recalls_in_both_directions(tmp_path):
     assert trec_eval(tmp_path / "i2t-qrels.txt", tmp_path / "i2t-run.txt") == pytest.approx(
         result.expected.i2t
     )
+
+
+def test_judgements_of_ones_own_are_those_that_are_exported(tmp_path):
+    data, scores = made(9)
+    judged = Judgements.of(90, IMAGES, [4, 4, 7], [1, 2, 3])
+    result = evaluate(data, scores, np.ones(IMAGES, bool), "m", judged=judged)
+    write_report(tmp_path, data, scores, result, some_records(data))
+    rows = [(row.query, unescape(row.item)) for row in read_qrels(tmp_path / "qrels.txt")]
+    assert rows == [("4", data.images[1]), ("4", data.images[2]), ("7", data.images[3])]
 
 
 def written(path):
@@ -77,7 +87,7 @@ def written(path):
 
 def test_with_ties_trec_eval_keeps_the_order_that_was_written(tmp_path):
     data, scores = made(2, levels=3)
-    write_exports(tmp_path, data, scores, some_records(data))
+    write_exports(tmp_path, data, scores, some_records(data), by_image(data))
     runs = written(tmp_path / "run.txt")
     hits = np.zeros(3)
     for caption, owner in zip(data.caption_ids, data.owner, strict=True):
@@ -114,7 +124,7 @@ def test_an_image_without_record_is_not_in_the_run_and_its_caption_is_a_miss(tmp
     scores[np.arange(90), data.owner] = 2  # all first
     records = some_records(data)
     records[0] = None
-    write_exports(tmp_path, data, scores, records)
+    write_exports(tmp_path, data, scores, records, by_image(data))
     runs = written(tmp_path / "run.txt")
     assert data.images[0] not in {item for lines in runs.values() for _, item, _ in lines}
     result = evaluate(data, scores, np.arange(IMAGES) > 0, "m")
@@ -132,7 +142,7 @@ def test_any_id_becomes_one_field_and_comes_back(identity):
 
 def test_qrels_read_back_in_both_usual_forms_and_bad_lines_are_named(tmp_path):
     data, scores = made(5)
-    write_exports(tmp_path, data, scores, some_records(data))
+    write_exports(tmp_path, data, scores, some_records(data), by_image(data))
     trec = [(row.query, row.item) for row in read_qrels(tmp_path / "qrels.txt")]
     beir = [(row.query, row.item) for row in read_qrels(tmp_path / "beir/qrels/test.tsv")]
     assert trec == beir
@@ -148,7 +158,7 @@ def test_qrels_read_back_in_both_usual_forms_and_bad_lines_are_named(tmp_path):
 
 def test_beir_documents_are_the_texts_of_the_records(tmp_path):
     data, scores = made(6)
-    write_exports(tmp_path, data, scores, some_records(data))
+    write_exports(tmp_path, data, scores, some_records(data), by_image(data))
     corpus = [
         json.loads(line) for line in (tmp_path / "beir/corpus.jsonl").read_text().splitlines()
     ]

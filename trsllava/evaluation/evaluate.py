@@ -105,6 +105,7 @@ def evaluate(
         empty=dataset.empty,
         per_class=per_class,
         with_class=with_class,
+        judged=relevant,
         places=found,
         warnings=(*dataset.warnings, *notes, *_unjudged(relevant)),
         rows=tuple(rows),

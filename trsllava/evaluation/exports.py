@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trsllava.evaluation.datasets import Dataset
+from trsllava.evaluation.judgements import Judgements
 from trsllava.interchange.trec import write_beir, write_qrels, write_run
 from trsllava.records import Record
 
@@ -24,6 +25,7 @@ def write_exports(
     dataset: Dataset,
     scores: NDArray[np.float32],
     records: Sequence[Record | None],
+    judged: Judgements,
 ) -> None:
     """Write text-to-image as ``qrels.txt``, ``run.txt`` and ``beir/``, the other way as ``i2t-*``.
 
@@ -37,12 +39,16 @@ def write_exports(
         Of shape (captions, images).
     records
         One for each image, None where there is none; BEIR's documents are their texts.
+    judged
+        What counts as relevant, captions to images.
     """
     if any(record is None for record in records):
         has_record = np.array([record is not None for record in records])
         scores = np.where(has_record, scores, np.float32(-np.inf))
-    images = [dataset.images[row] for row in dataset.owner.tolist()]
-    pairs = list(zip(dataset.caption_ids, images, strict=True))
+    pairs = [
+        (dataset.caption_ids[caption], dataset.images[image])
+        for caption, image in zip(judged.query.tolist(), judged.item.tolist(), strict=True)
+    ]
     turned = [(image, caption) for caption, image in pairs]
     write_qrels(folder / "qrels.txt", pairs)
     write_run(folder / "run.txt", scores, dataset.caption_ids, dataset.images, _TAG)

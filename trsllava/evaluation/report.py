@@ -102,7 +102,7 @@ def write_report(
         files=FILES,
     )
     body = json.dumps(result.to_json(), ensure_ascii=False, indent=1) + "\n"
-    write_exports(folder, dataset, scores, records)
+    write_exports(folder, dataset, scores, records, result.judged)
     publish(folder / "result.json", body.encode())
     publish(folder / "index.html", page.encode("utf-8", "backslashreplace"))
     return folder / "index.html"

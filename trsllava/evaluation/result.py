@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trsllava.evaluation.judgements import Judgements
 from trsllava.evaluation.measures import Places, Success
 
 MEASURES = (Success(1), Success(5), Success(10))
@@ -53,9 +54,9 @@ class ClassScores(NamedTuple):
 class Result:
     """One method on one split.
 
-    ``expected`` is the headline, under a random order of ties; ``places`` holds for each direction
-    where the relevant items stand; ``rows`` are other methods on the same split, such as the
-    paper's scoring.
+    ``expected`` is the headline, under a random order of ties; ``judged`` is what counted as
+    relevant, captions to images; ``places`` holds for each direction where that stands; ``rows``
+    are other methods on the same split, such as the paper's scoring.
     """
 
     dataset: str
@@ -76,6 +77,7 @@ class Result:
     empty: int
     per_class: tuple[ClassScores, ...]
     with_class: int
+    judged: Judgements
     places: Mapping[str, Places]
     warnings: tuple[str, ...] = ()
     rows: tuple["Result", ...] = ()
