@@ -1,0 +1,201 @@
+"""The encoder that ships: all-MiniLM-L6-v2 in int8, on onnxruntime and tokenizers alone.
+
+A batch holds texts of one length in word pieces, so there is no padding, and
+activations are scaled row by row: a text's vector does not depend on its batch.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava import resources
+from trsllava.errors import InputError, TrsllavaError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Ids = NDArray[np.int32]
+Vectors = NDArray[np.float32]
+
+BATCH_TOKENS = 1024  # activations of 6 MB: what the cores' second-level caches hold
+CHUNK = 2048  # texts tokenised at a time; a tokenizer's output is a hundred times its ids
+_START, _END = 101, 102  # [CLS], [SEP]
+
+
+class BundledEmbedder:
+    """all-MiniLM-L6-v2 in int8: English, 384 dimensions, a window of 256 word pieces.
+
+    A longer text is split at word boundaries; its vector is the mean of its
+    windows' vectors, weighted by their word pieces.
+
+    Parameters
+    ----------
+    threads
+        Threads of a batch; by default as many as cores that this process may use.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"an encoder needs at least one thread, not {threads}")
+        self._folder = resources.find("models/minilm")
+        self._manifest = read_manifest(self._folder)
+        self._threads = threads or usable_cores()
+        self._pieces = int(self._manifest["window"]) - 2
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return int(self._manifest["dimension"])
+
+    def identity(self) -> Mapping[str, str | int]:
+        """Return all that changes a vector."""
+        return {
+            "name": str(self._manifest["name"]),
+            "revision": self._manifest["sha256"]["model.onnx"],
+            "tokenizer": self._manifest["sha256"]["tokenizer.json"],
+            "window": int(self._manifest["window"]),
+            "long_texts": "mean of windows",
+        }
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Encode documents in their order, each distinct text once."""
+        place: dict[str, int] = {}
+        rows = [place.setdefault(text, len(place)) for text in texts]
+        if not place:
+            return np.zeros((0, self.dimension), np.float32)
+        windows: list[Ids] = []
+        starts: list[int] = []
+        for pieces in self._tokenise(list(place)):
+            starts.append(len(windows))
+            windows += pieces
+        found = unit(self._run(windows))
+        vectors = found[starts]
+        for owner, (start, end) in enumerate(pairwise([*starts, len(windows)])):
+            if end - start > 1:
+                sizes = np.array([len(w) for w in windows[start:end]], np.float32)
+                vectors[owner] = unit((sizes @ found[start:end])[None])[0]
+        return vectors[rows]
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Encode queries one by one; this model has no prompts."""
+        found = [self.encode([text]) for text in texts]
+        return np.concatenate(found) if found else np.zeros((0, self.dimension), np.float32)
+
+    def too_long(self, texts: Sequence[str]) -> list[int]:
+        """Return the positions of the texts that were split into windows."""
+        # A word piece has at least one character, so most texts need no tokenising.
+        suspects = [n for n, text in enumerate(texts) if len(text) > self._pieces]
+        tokenised = self._tokenise([texts[n] for n in suspects])
+        return [n for n, pieces in zip(suspects, tokenised, strict=True) if len(pieces) > 1]
+
+    def _tokenise(self, texts: Sequence[str]) -> Iterator[list[Ids]]:
+        """Yield the windows of each text as word piece ids, without the special tokens."""
+        for start in range(0, len(texts), CHUNK):
+            # A lone surrogate is no text; it becomes "?", as everywhere else in Python.
+            clean = [t.encode("utf-8", "replace").decode() for t in texts[start : start + CHUNK]]
+            if len(clean) == 1:  # a query starts no second pool of threads
+                encodings = [self._tokenizer.encode(clean[0], add_special_tokens=False)]
+            else:
+                encodings = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+            for encoding in encodings:
+                ids = np.array(encoding.ids, np.int32)
+                if len(ids) <= self._pieces:
+                    yield [ids]
+                else:
+                    bounds = window_bounds(encoding.word_ids, self._pieces)
+                    yield [ids[a:b] for a, b in pairwise(bounds)]
+
+    def _run(self, windows: Sequence[Ids]) -> Vectors:
+        """Encode windows in batches of one length and at most `BATCH_TOKENS`."""
+        out = np.empty((len(windows), self.dimension), np.float32)
+        lengths = np.array([len(window) for window in windows])
+        order = np.argsort(lengths, kind="stable")
+        edges = np.flatnonzero(np.diff(lengths[order])) + 1
+        for group in np.split(order, edges):
+            length = int(lengths[group[0]]) + 2
+            size = max(1, BATCH_TOKENS // length)
+            for start in range(0, len(group), size):
+                batch = group[start : start + size]
+                ids = np.full((len(batch), length), _END, np.int64)
+                ids[:, 0] = _START
+                ids[:, 1:-1] = [windows[n] for n in batch]
+                out[batch] = self._session.run(None, {"ids": ids})[0]
+        return out
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # A number of our own keeps onnxruntime from pinning threads to cores it may not use.
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Waiting threads sleep: other processes may want the core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return onnxruntime.InferenceSession(
+            str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Scale every row to unit length."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.float32(1e-12)), np.float32)
+
+
+def window_bounds(words: Sequence[int | None], size: int) -> list[int]:
+    """Cut ``len(words)`` pieces into windows of at most ``size``, between words where possible."""
+    bounds = [0]
+    while len(words) - bounds[-1] > size:
+        cut = bounds[-1] + size
+        while cut > bounds[-1] and words[cut] is not None and words[cut] == words[cut - 1]:
+            cut -= 1
+        bounds.append(cut if cut > bounds[-1] else bounds[-1] + size)
+    return [*bounds, len(words)]
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, which a container or Slurm may limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundled model; raises `TrsllavaError` if it is unreadable."""
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrsllavaError(f"{path} is unreadable ({error}); install trsllava again") from error
+    return manifest
+
+
+def verify_models() -> None:
+    """Compare every bundled file with the digest in its manifest.
+
+    Raises
+    ------
+    TrsllavaError
+        If a file is missing or differs.
+    """
+    folder = resources.find("models/minilm")
+    for name, expected in read_manifest(folder)["sha256"].items():
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise TrsllavaError(f"{path} is missing or changed; install trsllava again")
