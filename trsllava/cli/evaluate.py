@@ -80,7 +80,8 @@ def evaluate(
     if json:
         as_json(result.to_json())
     else:
-        data(text_table(result))
+        for line in text_table(result).split("\n"):
+            data(line)
     if report is not None:
 
         def picture(image: str) -> str | None:

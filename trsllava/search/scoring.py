@@ -19,7 +19,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 BETA = 20.0
 WORDS_WEIGHT = 0.15  # this and the bonus were chosen on RSICD validation
-SHARE_BONUS = 2.0  # deviations that an image gains by having every word of the query
+SHARE_BONUS = 3.0  # deviations that an image gains by having every word of the query
 WEAK = 0.5
 TYPICAL_UNRELATED = 0.2
 
