@@ -9,9 +9,10 @@ because fewer were given; the missing ones are never invented.
 import json
 import re
 import unicodedata
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import Any, NamedTuple
 
 from trsllava.errors import InputError
@@ -54,8 +55,8 @@ class Variant:
 class Metadata:
     """Where and when, and whatever else is known.
 
-    ``datetime`` is an RFC 3339 instant, a date (the whole day), or an interval
-    ``start/end`` of these with ``..`` for an open end, as in the STAC API.
+    ``datetime`` is an RFC 3339 instant, a day, a month or a year (the whole of it), or an
+    interval ``start/end`` of these with ``..`` for an open end, as in the STAC API.
     """
 
     bbox: BBox | None = None
@@ -192,11 +193,18 @@ def time_span(text: object) -> tuple[datetime, datetime]:
 
 
 def _moment(text: str) -> tuple[datetime, datetime]:
-    """Return first and last instant of one date or time."""
+    """Return first and last instant of one time, day, month or year."""
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            day = datetime.combine(date.fromisoformat(text), time(), UTC)
-            return day, day + timedelta(days=1, microseconds=-1)
+        if match := re.fullmatch(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?", text):
+            year, month, day = (int(part) if part else None for part in match.groups())
+            start = datetime(year or 0, month or 1, day or 1, tzinfo=UTC)
+            if day:
+                last = start
+            elif month:
+                last = start.replace(day=monthrange(start.year, month)[1])
+            else:
+                last = start.replace(month=12, day=31)
+            return start, datetime.combine(last, time.max, UTC)
         moment = datetime.fromisoformat(text)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:

@@ -19,7 +19,6 @@ def main() -> None:
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("trsllava").setLevel(logging.INFO)
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()

@@ -48,10 +48,10 @@ def demo(
     archive = open_archive(store)
     answers = [archive.answer(Query(text, top=8)) for text in QUERIES]
     for answer in answers:
-        data(f'\ntrsllava query "{answer.query.text}" --top {_SHOWN} --store {store}')
+        data("")
+        data(f'trsllava query "{answer.query.text}" --top {_SHOWN} --store {store}')
         print_hits(archive.answer(Query(answer.query.text, top=_SHOWN)), explain=False)
     page = folder / "results.html"
     write_page(page, answers, remark)
-    data("")
     note(f"the pictures with their evidence: {page}")
     note(f'ask your own: trsllava query "airport with aircraft" --store {store}')

@@ -57,12 +57,14 @@ def status(
         as_json(facts)
         return
     for key, value in facts.items():
-        data(f"{key:12} {_plain(value)}")
+        data(f"{key:14} {_plain(value)}")
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
 
 

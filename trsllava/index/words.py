@@ -1,6 +1,7 @@
 """Words: BM25 over images, all texts of an image joined to one document."""
 
 import json
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -63,8 +64,6 @@ class Words:
     @classmethod
     def build(cls, documents: Iterable[str]) -> "Words":
         """Index one document an image."""
-        import bm25s
-
         vocabulary: dict[str, int] = {}
         numbers = [
             [vocabulary.setdefault(word, len(vocabulary)) for word in tokenize(document)]
@@ -72,7 +71,7 @@ class Words:
         ]
         if not vocabulary:
             return cls(None, len(numbers))
-        engine = bm25s.BM25()
+        engine = _bm25s().BM25()
         engine.index((numbers, vocabulary), show_progress=False)
         return cls(engine, len(numbers))
 
@@ -114,6 +113,12 @@ class Words:
         images = json.loads((folder / _COUNT).read_text())["images"]
         if not (folder / "params.index.json").exists():
             return cls(None, images)
-        import bm25s
+        return cls(_bm25s().BM25.load(folder, mmap=True), images)
 
-        return cls(bm25s.BM25.load(folder, mmap=True), images)
+
+def _bm25s() -> Any:
+    """Import bm25s, which on import sets its own logger to say everything."""
+    import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    return bm25s

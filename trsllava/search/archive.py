@@ -184,11 +184,13 @@ def open_searcher(view: View, generation: Generation, embedder: Embedder) -> Sea
     live = Selector.everything(manifest.images)
     if went:
         live = Selector(np.array([image not in went for image in generation.images], dtype=bool))
-    if came or went:
-        notes.append(
-            f"{came} records are not indexed yet and {manifest.images - len(live)} indexed ones "
-            f"are gone; bring the index up to date with: trsllava index --store {root}"
-        )
+    behind = []
+    if came:
+        behind.append(f"{came} records are not indexed yet")
+    if went:
+        behind.append(f"{manifest.images - len(live)} indexed records are gone or replaced")
+    if behind:
+        notes.append(f"{' and '.join(behind)}; run: trsllava index --store {root}")
     drift = canary_drift(embedder, manifest.canary)
     if drift < CANARY_LIMIT:
         notes.append(

@@ -113,7 +113,8 @@ class Searcher:
                 query.mode, self._parts([query.without], other, rows, query.mode)
             )[0]
             unwanted = level.readable(raw_other)
-            score = score * (1 - unwanted)
+            # What scores below the limit is not there; above it, the more the worse.
+            score = score * (1 - np.maximum(unwanted - WEAK, 0) / (1 - WEAK))
         return _Scored(rows, raw, score, parts, unwanted)
 
     def _candidates(
