@@ -186,4 +186,4 @@ def _print_explanation(explanation: "Explanation") -> None:
         f"+ {e.words:.2f} words (BM25 {e.bm25:.2f}: {matched})"
     )
     if e.unwanted is not None:
-        data(f"           what must not be there scores {e.unwanted:.2f} (absent below 0.50)")
+        data(f"           score lowered by {e.unwanted:.0%} for what must not be there")

@@ -54,8 +54,8 @@ class Explanation(NamedTuple):
     """Where a score comes from.
 
     ``meaning`` and ``words`` are what each adds to ``raw`` (in deviations), ``cosine`` and
-    ``bm25`` what they are made of, ``matched`` the query's words in the record, ``unwanted`` the
-    score of what must not be there.
+    ``bm25`` what they are made of, ``matched`` the query's words in the record, ``unwanted`` how
+    surely what must not be there is there, 0 to 1, by which the score is lowered.
     """
 
     raw: float

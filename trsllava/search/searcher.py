@@ -108,14 +108,25 @@ class Searcher:
         score = level.readable(raw)
         unwanted = None
         if query.without is not None:
-            other = self._encode([query.without], query.mode)
-            raw_other = scale.raw(
-                query.mode, self._parts([query.without], other, rows, query.mode)
-            )[0]
-            unwanted = level.readable(raw_other)
-            # What scores below the limit is not there; above it, the more the worse.
-            score = score * (1 - np.maximum(unwanted - WEAK, 0) / (1 - WEAK))
+            unwanted = self._presence(query.without, query.mode, rows)
+            score = score * (1 - unwanted)
         return _Scored(rows, raw, score, parts, unwanted)
+
+    def _presence(self, text: str, mode: Mode, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how surely what ``text`` says is in each image: 0 no, 1 as in the best image.
+
+        A text that names a thing and one that says it is missing are near each other, so only
+        what comes nearer to the archive's best image than to its limit counts as there.
+        """
+        scale = self.generation.scale
+        vector = self._encode([text], mode)
+        everywhere = self._candidates(Query(text, mode=mode), vector[0], self.live)
+        best = scale.raw(mode, self._parts([text], vector, everywhere, mode)).max(initial=0)
+        middle = (best + scale.levels[mode].limit) / 2
+        if best <= middle:
+            return np.zeros(len(rows))
+        raw = scale.raw(mode, self._parts([text], vector, rows, mode))[0]
+        return np.asarray(np.clip((raw - middle) / (best - middle), 0, 1))
 
     def _candidates(
         self, query: Query, vector: NDArray[np.float32], selector: Selector
