@@ -31,8 +31,8 @@ _BUILT_IN = {
 }
 
 CANARY = "Several white planes are parked beside the long terminal of an airport."
-# The spread measured in docs/encoder.md (threads, batches, graph optimisation) stays above
-# 0.9999; arithmetic that saturates, or other weights, fall far below.
+# Threads, batches and unoptimised graphs move it by 1e-7; the nearest wrong arithmetic that
+# docs/encoder.md measured (another quantisation) gives 0.9987. No other processor was at hand.
 CANARY_LIMIT = 0.999
 
 

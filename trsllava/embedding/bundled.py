@@ -77,12 +77,12 @@ class BundledEmbedder:
             starts.append(len(windows))
             windows += pieces
         found = unit(self._run(windows))
-        vectors = found[starts]
+        vectors = found if len(found) == len(place) else found[starts]
         for owner, (start, end) in enumerate(pairwise([*starts, len(windows)])):
             if end - start > 1:
                 sizes = np.array([len(w) for w in windows[start:end]], np.float32)
                 vectors[owner] = unit((sizes @ found[start:end])[None])[0]
-        return vectors[rows]
+        return vectors if len(place) == len(rows) else vectors[rows]
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Encode queries one by one; this model has no prompts."""

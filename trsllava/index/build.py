@@ -141,10 +141,8 @@ def _bank_parts(
     """Return the parts of a bank of queries for some images."""
     lines = resources.find(f"datasets/{name}").read_text(encoding="utf-8").splitlines()
     queries = [line for line in lines if line and not line.startswith("#")]
-    bm25, share = words.matrices(queries)
-    return Parts(
-        vectors.scores(embedder.encode_queries(queries), rows), bm25[:, rows], share[:, rows]
-    )
+    bm25, share = words.matrices(queries)[:, :, rows]
+    return Parts(vectors.scores(embedder.encode_queries(queries), rows), bm25, share)
 
 
 def _places(view: View, vectors: list[SegmentVectors], found: list[Place]) -> NDArray[np.int64]:

@@ -75,30 +75,27 @@ class Words:
         engine.index((numbers, vocabulary), show_progress=False)
         return cls(engine, len(numbers))
 
-    def scores(self, text: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def scores(self, text: str) -> NDArray[np.float32]:
         """Return for every image BM25 and the share of the query's words that it has.
 
-        Both are float32 (images,), and zero where no word of the query is known.
+        Float32 (2, images); zero where no word of the query is known.
         """
         words = tokenize(text)
         numbers = [self._vocabulary[word] for word in words if word in self._vocabulary]
-        share = np.zeros(self.images, dtype=np.float32)
         if not numbers:
-            return share, share
+            return np.zeros((2, self.images), dtype=np.float32)
         arrays = self._engine.scores
-        for number in set(numbers):
-            share[arrays["indices"][arrays["indptr"][number] : arrays["indptr"][number + 1]]] += 1
-        bm25 = np.asarray(self._engine.get_scores_from_ids(numbers), dtype=np.float32)
-        share /= len(set(words))
-        return bm25, share
+        starts = arrays["indptr"]
+        having = [arrays["indices"][starts[n] : starts[n + 1]] for n in set(numbers)]
+        share = np.bincount(np.concatenate(having), minlength=self.images) / len(set(words))
+        return np.stack([self._engine.get_scores_from_ids(numbers), share.astype(np.float32)])
 
-    def matrices(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return `scores` of several queries, each float32 (queries, images)."""
-        bm25 = np.zeros((len(texts), self.images), dtype=np.float32)
-        share = np.zeros_like(bm25)
+    def matrices(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return `scores` of several queries, float32 (2, queries, images)."""
+        found = np.zeros((2, len(texts), self.images), dtype=np.float32)
         for row, text in enumerate(texts):
-            bm25[row], share[row] = self.scores(text)
-        return bm25, share
+            found[:, row] = self.scores(text)
+        return found
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder, without pickle."""
@@ -113,7 +110,11 @@ class Words:
         images = json.loads((folder / _COUNT).read_text())["images"]
         if not (folder / "params.index.json").exists():
             return cls(None, images)
-        return cls(_bm25s().BM25.load(folder, mmap=True), images)
+        engine = _bm25s().BM25.load(folder, mmap=True)
+        for name in ("data", "indices", "indptr"):
+            # Still mapped, but without what numpy.memmap does anew for every slice.
+            engine.scores[name] = np.asarray(engine.scores[name])
+        return cls(engine, images)
 
 
 def _bm25s() -> Any:

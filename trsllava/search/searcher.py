@@ -153,7 +153,7 @@ class Searcher:
         if mode != "lexical":
             dense = self.generation.vectors.scores(vectors, rows)
         if mode != "dense":
-            bm25, share = (part[:, rows] for part in self.generation.words.matrices(texts))
+            bm25, share = self.generation.words.matrices(texts)[:, :, rows]
         return Parts(dense, bm25, share)
 
     def _hit(

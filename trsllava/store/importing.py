@@ -8,7 +8,6 @@ command: it goes on after the last run in its journal.
 
 import hashlib
 import logging
-import mmap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -170,10 +169,7 @@ def _merge(
     """Write the merged runs as segments, which no commit names yet."""
     if not progress.end:
         return ()
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), progress.end, access=mmap.ACCESS_READ) as journal,
-    ):
+    with path.open("rb") as journal:
         runs = [entries(path, journal, run) for run in progress.runs]
         return tuple(write_segments(store.layout, IMPORTED, merging.lines(merge(*runs))))
 

@@ -8,11 +8,11 @@ names the line to go on with.
 
 import json
 import logging
-import mmap
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from trsllava.errors import InputError, StoreDamaged
 from trsllava.interchange import BadLine, Piece, read
@@ -22,6 +22,7 @@ from trsllava.store.journal import Journal, payload_of, read_lines
 log = logging.getLogger(__name__)
 
 RUN_BYTES = 32 << 20
+_CHUNK = 64 << 10  # bytes of each run held while runs are merged
 _OVERHEAD = 400  # bytes of Python objects around a short line
 
 
@@ -163,17 +164,22 @@ def _end_run(
     progress.runs.append((start, journal.tell()))
 
 
-def entries(path: Path, journal: mmap.mmap, run: tuple[int, int]) -> Iterator[Entry]:
-    """Yield the pieces of one run.
+def entries(path: Path, journal: BinaryIO, run: tuple[int, int]) -> Iterator[Entry]:
+    """Yield the pieces of one run; many runs share the one open file.
 
     Raises `StoreDamaged` if a line's CRC does not match.
     """
     at, end = run
+    rest = b""
     while at < end:
-        stop = journal.find(b"\n", at) + 1
-        payload = payload_of(journal[at:stop])
-        if payload is None:
-            raise StoreDamaged(f"{path} is damaged at byte {at}; delete it and import again")
-        if payload[:1] == b"P":
-            yield Entry.parse(payload)
-        at = stop
+        chunk = os.pread(journal.fileno(), min(_CHUNK, end - at), at)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            payload = payload_of(line + b"\n")
+            if payload is None:
+                raise StoreDamaged(f"{path} is damaged near byte {at}; delete it and import again")
+            if payload[:1] == b"P":
+                yield Entry.parse(payload)
+        if not chunk:
+            raise StoreDamaged(f"{path} was cut at byte {at}; delete it and import again")
+        at += len(chunk)
