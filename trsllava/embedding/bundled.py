@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Ids = NDArray[np.int32]
 Vectors = NDArray[np.float32]
 
-BATCH_TOKENS = 1024  # activations of 6 MB: what the cores' second-level caches hold
+BATCH_TOKENS = 512  # activations of 3 MB: what a core's second-level cache holds
 CHUNK = 2048  # texts tokenised at a time; a tokenizer's output is a hundred times its ids
 _START, _END = 101, 102  # [CLS], [SEP]
 
@@ -39,7 +40,7 @@ class BundledEmbedder:
     Parameters
     ----------
     threads
-        Threads of a batch; by default as many as cores that this process may use.
+        Batches encoded at a time; by default as many as cores that this process may use.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -114,20 +115,24 @@ class BundledEmbedder:
                     yield [ids[a:b] for a, b in pairwise(bounds)]
 
     def _run(self, windows: Sequence[Ids]) -> Vectors:
-        """Encode windows in batches of one length and at most `BATCH_TOKENS`."""
+        """Encode windows in batches of one length and at most `BATCH_TOKENS`, a core a batch."""
         out = np.empty((len(windows), self.dimension), np.float32)
-        lengths = np.array([len(window) for window in windows])
-        order = np.argsort(lengths, kind="stable")
-        edges = np.flatnonzero(np.diff(lengths[order])) + 1
-        for group in np.split(order, edges):
-            length = int(lengths[group[0]]) + 2
-            size = max(1, BATCH_TOKENS // length)
-            for start in range(0, len(group), size):
-                batch = group[start : start + size]
-                ids = np.full((len(batch), length), _END, np.int64)
-                ids[:, 0] = _START
-                ids[:, 1:-1] = [windows[n] for n in batch]
-                out[batch] = self._session.run(None, {"ids": ids})[0]
+
+        def run(batch: NDArray[np.int64]) -> None:
+            length = len(windows[batch[0]]) + 2
+            ids = np.full((len(batch), length), _END, np.int64)
+            ids[:, 0] = _START
+            ids[:, 1:-1] = [windows[n] for n in batch]
+            out[batch] = self._session.run(None, {"ids": ids})[0]
+
+        batches = list(_batches(np.array([len(window) for window in windows])))
+        if self._threads == 1 or len(batches) == 1:
+            for batch in batches:
+                run(batch)
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                for done in [pool.submit(run, batch) for batch in batches]:
+                    done.result()
         return out
 
     @cached_property
@@ -141,15 +146,23 @@ class BundledEmbedder:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # A number of our own keeps onnxruntime from pinning threads to cores it may not use.
-        options.intra_op_num_threads = self._threads
+        # Batches run side by side, which beats two cores on one batch; and a vector
+        # cannot depend on how a product was shared between threads.
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Waiting threads sleep: other processes may want the core.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(
             str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
+
+
+def _batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the places of texts of one length, at most `BATCH_TOKENS` with the special tokens."""
+    order = np.argsort(lengths, kind="stable")
+    edges = np.flatnonzero(np.diff(lengths[order])) + 1
+    for group in np.split(order, edges):
+        size = max(1, BATCH_TOKENS // (int(lengths[group[0]]) + 2))
+        yield from np.split(group, range(size, len(group), size))
 
 
 def unit(vectors: Vectors) -> Vectors:
