@@ -30,10 +30,13 @@ from numpy.typing import NDArray
 
 from trsllava.embedding import CANARY, load_embedder
 from trsllava.embedding.bundled import BundledEmbedder, unit
+from trsllava.evaluation.datasets import read_dataset
+from trsllava.evaluation.evaluate import evaluate
+from trsllava.interchange import read
+from trsllava.search.scoring import log_mean_exp
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 DISTURBED = 1.3  # slowest by fastest of equal runs; above it something else wanted the cores
-BETA = 20.0  # of the log-mean-exp over an image's texts
 
 
 def captions(data: Path, count: int) -> list[str]:
@@ -100,32 +103,18 @@ def canary_spread(embedder: BundledEmbedder) -> dict[str, float]:
 
 def mean_recall(encode: Encode, data: Path) -> float:
     """Return mR in percent on RSICD validation, by log-mean-exp over the texts of an image."""
-    rows = [json.loads(line) for line in (data / "rsicd" / "rsrt_val.jsonl").open()]
-    texts = [text for row in rows for v in row["variants"] for text in v.values()]
-    owners = [n for n, row in enumerate(rows) for v in row["variants"] for _ in v.values()]
-    at = {row["image"]: n for n, row in enumerate(rows)}
-    body = json.loads((data / "rsicd" / "dataset_rsicd_trainval.json").read_text())
-    asked = [
-        (s["raw"], at[i["filename"]])
-        for i in body["images"]
-        if i["filename"] in at
-        for s in i["sentences"]
-    ]
-    truth = np.array([image for _, image in asked])
-    weights = np.exp(BETA * (encode([text for text, _ in asked]) @ encode(texts).T))
-    starts = np.searchsorted(owners, np.arange(len(rows)))
-    sums = np.add.reduceat(weights, starts, axis=1)
-    scores = np.log(sums / np.diff([*starts, len(texts)])) / BETA
-    own = scores[np.arange(len(truth)), truth]
-    by_text = (scores > own[:, None]).sum(1) + ((scores == own[:, None]).sum(1) - 1) / 2
-    by_image = np.full(len(rows), np.inf)
-    for row in range(len(rows)):
-        column = scores[:, row]
-        best = column[truth == row].max()
-        others = column[truth != row]
-        by_image[row] = (others > best).sum() + (others == best).sum() / 2
-    recalls = [(ranks < k).mean() * 100 for ranks in (by_text, by_image) for k in (1, 5, 10)]
-    return round(float(np.mean(recalls)), 2)
+    dataset = read_dataset("rsicd", data / "rsicd" / "dataset_rsicd_trainval.json", "val")
+    records = {}
+    for line in read(data / "rsicd" / "rsrt_val.jsonl"):
+        records[line.content.image] = [v for one in line.content.variants for v in one.texts()]
+    texts = [text for image in dataset.images for text in records[image]]
+    asked = dict.fromkeys(dataset.captions)
+    place = {text: row for row, text in enumerate(asked)}
+    starts = np.cumsum([0, *(len(records[image]) for image in dataset.images[:-1])])
+    scores = log_mean_exp(encode(texts) @ encode(list(asked)).T, starts).T
+    scores = scores[[place[text] for text in dataset.captions]]
+    everywhere = np.ones(len(dataset.images), dtype=bool)
+    return round(evaluate(dataset, scores, everywhere, "dense").mr, 2)
 
 
 def main() -> None:
