@@ -214,7 +214,9 @@ def test_both_kinds_of_index_give_the_same_hits(make, encoder):
 
 def test_texts_without_words_and_other_scripts_are_searched(make):
     for text in (".", "the"):
-        archive = open_archive(make(lines({"a.jpg": text, "b.jpg": text}), name=f"s{len(text)}").root)
+        archive = open_archive(
+            make(lines({"a.jpg": text, "b.jpg": text}), name=f"s{len(text)}").root
+        )
         for mode in MODES:
             assert len(archive.search("red field", mode=mode)) == 2
     words = ("foo", "dog", "baz", "quick god", "quick fox")
@@ -240,7 +242,9 @@ def test_equal_records_tie_and_stand_in_order_of_their_ids(make):
 
 
 def test_a_hit_carries_the_text_that_won_where_it_stands_and_an_explanation_that_adds_up(make):
-    variants = [{"one_sentence": f"a field {n}", "feature": "grass", "caption": "x"} for n in "1234"]
+    variants = [
+        {"one_sentence": f"a field {n}", "feature": "grass", "caption": "x"} for n in "1234"
+    ]
     variants.append({"one_sentence": "b", "feature": "two white ships at a pier", "caption": "c"})
     record = {
         "image": "a.jpg",
