@@ -208,4 +208,6 @@ class IvfIndex:
         parameters.nprobe, parameters.sel = self._probes, chosen
         texts = max(2_000, 60 * wanted)
         _, found = self._index.search(query[None], texts, params=parameters)
-        return np.unique(found[found >= 0])
+        rows = np.unique(found[found >= 0])
+        # The visited clusters may hold too few of a selection: never fewer hits than there are.
+        return rows if len(rows) >= wanted else selector.rows()
