@@ -32,8 +32,8 @@ from trsllava.embedding import CANARY, load_embedder
 from trsllava.embedding.bundled import BundledEmbedder, unit
 from trsllava.evaluation.datasets import read_dataset
 from trsllava.evaluation.evaluate import evaluate
+from trsllava.index.scoring import log_mean_exp
 from trsllava.interchange import read
-from trsllava.search.scoring import log_mean_exp
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 DISTURBED = 1.3  # slowest by fastest of equal runs; above it something else wanted the cores

@@ -19,8 +19,8 @@ from trsllava.evaluation.datasets import read_dataset
 from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.paper_scoring import paper_scores
 from trsllava.index.build import build_index
+from trsllava.index.scoring import Parts
 from trsllava.search.archive import open_archive
-from trsllava.search.scoring import Parts
 from trsllava.store.importing import import_files
 from trsllava.store.store import create_store
 

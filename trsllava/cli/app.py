@@ -1,11 +1,11 @@
 """The application: its commands and what they share."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import trsllava
+from trsllava.cli import demo, evaluate, query, records, upkeep
 
 app = typer.Typer(
     help="Find overhead images by saying what is in them.",
@@ -15,13 +15,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-StoreOption = Annotated[
-    Path,
-    typer.Option("--store", envvar="TRSLLAVA_STORE", metavar="DIR", help="The store's directory."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_STORE = Path("trsllava-store")
 
 
 def _version(wanted: bool) -> None:
@@ -40,4 +33,17 @@ def _options(
     """Hold the options of `trsllava` itself."""
 
 
-from trsllava.cli import demo, evaluate, query, records, upkeep  # noqa: E402, F401
+for command in (
+    demo.demo,
+    records.import_,
+    upkeep.index,
+    query.query,
+    evaluate.evaluate,
+    records.export,
+    records.remove,
+    upkeep.status,
+    upkeep.verify,
+    upkeep.compact,
+    upkeep.prune,
+):
+    app.command(command.__name__.rstrip("_"))(command)

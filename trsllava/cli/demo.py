@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from trsllava.cli.app import app
 from trsllava.cli.query import print_hits
 from trsllava.cli.show import data, note
 from trsllava.errors import InputError
@@ -14,7 +13,6 @@ QUERIES = ("ships moored at a pier", "a bridge over a river", "white storage tan
 _SHOWN = 3
 
 
-@app.command()
 def demo(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="A new folder for the sample archive.")

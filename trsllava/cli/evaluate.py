@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from trsllava.cli.app import DEFAULT_STORE, JsonOption, StoreOption, app
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from trsllava.cli.show import as_json, data, note
 from trsllava.errors import UsageError
 
 
-@app.command()
 def evaluate(
     dataset: Annotated[
         str,
@@ -48,10 +47,10 @@ def evaluate(
     from trsllava.evaluation.paper_scoring import METHOD, paper_scores
     from trsllava.evaluation.report import write_report
     from trsllava.evaluation.table import text_table
+    from trsllava.index.scoring import MODES
     from trsllava.interchange.trec import read_qrels
     from trsllava.search.archive import open_archive
     from trsllava.search.page import thumbnail
-    from trsllava.search.scoring import MODES
     from trsllava.store.store import image_path
 
     if mode not in MODES:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trsllava.cli.app import DEFAULT_STORE, JsonOption, app
+from trsllava.cli.options import DEFAULT_STORE, JsonOption
 from trsllava.cli.show import as_json, data, note
 from trsllava.errors import InputError, UsageError
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from trsllava.search.query import Answer, Explanation
 
 
-@app.command()
 def query(
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="What the image should show.")

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from trsllava.cli.app import DEFAULT_STORE, JsonOption, StoreOption, app
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from trsllava.cli.show import as_json, data, note, resumable
 
 
-@app.command("import")
 def import_(
     files: Annotated[
         list[Path],
@@ -54,7 +53,6 @@ def import_(
         raise typer.Exit(3)
 
 
-@app.command()
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write.")],
     store: StoreOption = DEFAULT_STORE,
@@ -79,7 +77,6 @@ def export(
     note(f"{count} records written to {file}")
 
 
-@app.command()
 def remove(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image ids.")],
     store: StoreOption = DEFAULT_STORE,

@@ -4,11 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from trsllava.cli.app import DEFAULT_STORE, JsonOption, StoreOption, app
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, StoreOption
 from trsllava.cli.show import as_json, data, note, resumable
 
 
-@app.command()
 def index(
     store: StoreOption = DEFAULT_STORE,
     embedder: Annotated[
@@ -39,7 +38,6 @@ def index(
     )
 
 
-@app.command()
 def status(
     store: StoreOption = DEFAULT_STORE,
     records: Annotated[
@@ -49,8 +47,8 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Say what the store holds."""
-    from trsllava.store.status import status_of
     from trsllava.store.store import open_store
+    from trsllava.upkeep.status import status_of
 
     facts = status_of(open_store(store), records)
     if json:
@@ -68,11 +66,10 @@ def _plain(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-@app.command()
 def verify(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """Hash every file of the store again and name those that are damaged."""
     from trsllava.store.store import open_store
-    from trsllava.store.verify import verify as verify_store
+    from trsllava.upkeep.verify import verify as verify_store
 
     found = verify_store(open_store(store))
     if json:
@@ -88,7 +85,6 @@ def verify(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None
         raise typer.Exit(1)
 
 
-@app.command()
 def compact(store: StoreOption = DEFAULT_STORE) -> None:
     """Fold updates and removals into fresh segments."""
     from trsllava.store.maintenance import compact as compact_store
@@ -98,10 +94,9 @@ def compact(store: StoreOption = DEFAULT_STORE) -> None:
     note(f"{before} segments before, {after} after; trsllava prune deletes what is left over")
 
 
-@app.command()
 def prune(store: StoreOption = DEFAULT_STORE) -> None:
     """Delete segments, vectors and index generations that are no longer current."""
-    from trsllava.store.maintenance import prune as prune_store
     from trsllava.store.store import open_store
+    from trsllava.upkeep.prune import prune as prune_store
 
     note(f"{len(prune_store(open_store(store)))} files and folders deleted")

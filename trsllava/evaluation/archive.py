@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.joining import join
+from trsllava.index.scoring import Mode
 from trsllava.records import Record
-from trsllava.search.scoring import Mode
 from trsllava.search.searcher import Searcher
 
 

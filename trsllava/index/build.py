@@ -20,9 +20,9 @@ from trsllava.index.attributes import Attributes
 from trsllava.index.dense import FLAT_TEXTS, IvfIndex, TextVectors
 from trsllava.index.generation import TEXTS, open_vectors
 from trsllava.index.manifest import Kind, Manifest, make_current, read_current
+from trsllava.index.scoring import Parts, Scale, measure_scale
 from trsllava.index.words import Words
 from trsllava.records import Metadata
-from trsllava.search.scoring import Parts, Scale, measure_scale
 from trsllava.store.files import lock, publish, seal, sha256_of, sync_folder
 from trsllava.store.store import Store
 from trsllava.store.view import Place, View

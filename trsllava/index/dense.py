@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trsllava.errors import StoreDamaged
+from trsllava.index.scoring import log_mean_exp
 from trsllava.index.selector import Selector
-from trsllava.search.scoring import log_mean_exp
 
 FLAT_TEXTS = 1_000_000  # above this many texts an index is quantised unless told otherwise
 EXACT_ROWS = 50_000  # so few images are scored exactly, whatever the kind of index

@@ -24,9 +24,9 @@ from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
 from trsllava.index.dense import FlatIndex, IvfIndex, TextVectors, VectorIndex
 from trsllava.index.manifest import Manifest, current_folder, read_manifest
+from trsllava.index.scoring import Scale
 from trsllava.index.words import Words
 from trsllava.records import Record
-from trsllava.search.scoring import Scale
 from trsllava.store.layout import Layout
 from trsllava.store.segments import parse_line, read_line
 

@@ -12,10 +12,10 @@ import numpy as np
 from trsllava.embedding import CANARY_LIMIT, Embedder, canary_drift, fingerprint, load_embedder
 from trsllava.errors import IndexUnusable
 from trsllava.index.generation import Generation, open_generation
+from trsllava.index.scoring import Mode
 from trsllava.index.selector import Selector
 from trsllava.records import bounding_box, time_span
 from trsllava.search.query import Answer, Hit, Query, Sort
-from trsllava.search.scoring import Mode
 from trsllava.search.searcher import Searcher
 from trsllava.store.store import Store, image_path, open_store
 from trsllava.store.view import View

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from trsllava.errors import UsageError
+from trsllava.index.scoring import MODES, Mode
 from trsllava.records import BBox
-from trsllava.search.scoring import MODES, Mode
 
 Sort = Literal["score", "date"]
 

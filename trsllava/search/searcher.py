@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from trsllava.embedding import Embedder
 from trsllava.index.attributes import UNDATED
 from trsllava.index.generation import Generation
+from trsllava.index.scoring import WEAK, Mode, Parts
 from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
 from trsllava.records import EARLIEST, LATEST
 from trsllava.search.query import Answer, Explanation, Hit, Query
-from trsllava.search.scoring import WEAK, Mode, Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,13 @@
-"""Removing, compacting and pruning."""
+"""Removing records, and compacting what updates and removals leave."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 from trsllava.errors import InputError
-from trsllava.index.manifest import read_current
-from trsllava.store.files import lock
 from trsllava.store.layout import SEGMENT_RECORDS, Commit
 from trsllava.store.segments import RecordLine, write_segments
 from trsllava.store.store import Store
-from trsllava.store.view import Place, View, commit_files
-
-_SEGMENT_FILES = ("jsonl", "offsets.json")
-_VECTOR_FILES = ("npy", "json")
+from trsllava.store.view import Place, View
 
 
 def remove_images(store: Store, images: Sequence[str]) -> int:
@@ -91,33 +84,3 @@ def _places_by_set(view: View, segments: set[int]) -> Iterator[tuple[str, Iterat
 def _line(view: View, place: Place) -> RecordLine:
     thin = place.row in view.sidecar(place.segment).thin
     return RecordLine(place.image, thin, view.line(place))
-
-
-def prune(store: Store) -> list[Path]:
-    """Delete what the newest state no longer needs and return the paths.
-
-    These are commits before the last compaction that the index knows, segments that neither a
-    commit nor the index names, their vectors, and index generations that do not answer.
-    """
-    layout = store.layout
-    with store.writing("trsllava prune") as view, lock(layout.index / "lock", "trsllava prune"):
-        current = read_current(layout)
-        first = view.commits[0].number if view.commits else 0
-        needed = min(first, current.commit + 1) if current else first
-        doomed = [path for path in commit_files(layout) if int(path.stem) < needed]
-        kept = {ref.name for ref in view.segments}
-        kept |= {ref.name for ref in current.segments} if current else set()
-        for folder, suffixes in ((layout.records, _SEGMENT_FILES), (layout.vectors, _VECTOR_FILES)):
-            for path in sorted(folder.glob("*/*")):
-                stem, _, suffix = path.name.partition(".")
-                if suffix in suffixes and stem not in kept:
-                    doomed.append(path)
-        for path in sorted(layout.index.glob("[0-9]*")):
-            if current is None or path.name != current.name:
-                doomed.append(path)
-        for path in doomed:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-    return doomed

@@ -1,0 +1,1 @@
+"""Looking after a store and its index as a whole: status, verify, prune."""
