@@ -25,7 +25,7 @@ test: lint
 lint: .venv-dev/ready
 	$(DEV) -m ruff check .
 	$(DEV) -m ruff format --check .
-	$(DEV) -m pydoclint $(CHECKED)
+	.venv-dev/bin/pydoclint --quiet $(CHECKED)
 	$(DEV) -m mypy
 
 bench: .venv-dev/ready
