@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from trsllava.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, ModeOption, RecordsOption, StoreOption
 from trsllava.cli.show import as_json, data, note
 from trsllava.errors import UsageError
 
@@ -22,9 +22,7 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(metavar="S", help="The split; test unless given.")
     ] = None,
-    mode: Annotated[
-        str, typer.Option(metavar="MODE", help="hybrid, dense (meaning) or lexical (words).")
-    ] = "hybrid",
+    mode: ModeOption = "hybrid",
     qrels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Judgements to use instead of the annotations'."),
@@ -33,10 +31,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Write a page, the figures, TREC and BEIR files there."),
     ] = None,
-    records: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
-    ] = None,
+    records: RecordsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval on an annotated dataset: recall at 1, 5, 10 both ways, and mR."""

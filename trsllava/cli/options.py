@@ -10,4 +10,11 @@ StoreOption = Annotated[
     typer.Option("--store", envvar="TRSLLAVA_STORE", metavar="DIR", help="The store's directory."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModeOption = Annotated[
+    str, typer.Option(metavar="MODE", help="hybrid, dense (meaning) or lexical (words).")
+]
+RecordsOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The record set; the current one unless given."),
+]
 DEFAULT_STORE = Path("trsllava-store")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trsllava.cli.options import DEFAULT_STORE, JsonOption
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, ModeOption, RecordsOption
 from trsllava.cli.show import as_json, data, note
 from trsllava.errors import InputError, UsageError
 
@@ -31,9 +31,7 @@ def query(
         str | None, typer.Option("--not", metavar="TEXT", help="What it must not show.")
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", help="How many hits.")] = 10,
-    mode: Annotated[
-        str, typer.Option(metavar="MODE", help="hybrid, dense (meaning) or lexical (words).")
-    ] = "hybrid",
+    mode: ModeOption = "hybrid",
     sort: Annotated[
         str, typer.Option(metavar="ORDER", help="score, or date: the newest that answer first.")
     ] = "score",
@@ -71,10 +69,7 @@ def query(
             "or JSON lines with --json.",
         ),
     ] = None,
-    records: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
-    ] = None,
+    records: RecordsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find images by saying what is in them."""

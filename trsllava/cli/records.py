@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from trsllava.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, RecordsOption, StoreOption
 from trsllava.cli.show import as_json, data, note, resumable
 
 
@@ -63,10 +63,7 @@ def export(
             help="rsrt, captions, csv, parquet or geojson; from the file's suffix unless given.",
         ),
     ] = None,
-    records: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
-    ] = None,
+    records: RecordsOption = None,
 ) -> None:
     """Write every record to a file, sorted by image."""
     from trsllava.interchange import write

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trsllava.cli.options import DEFAULT_STORE, JsonOption, StoreOption
+from trsllava.cli.options import DEFAULT_STORE, JsonOption, RecordsOption, StoreOption
 from trsllava.cli.show import as_json, data, note, resumable
 
 
@@ -40,10 +40,7 @@ def index(
 
 def status(
     store: StoreOption = DEFAULT_STORE,
-    records: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The record set; the current one unless given."),
-    ] = None,
+    records: RecordsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say what the store holds."""
