@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from stub import StubEncoder, record_line, write_lines
 
@@ -177,6 +177,19 @@ def test_a_folder_with_other_things_is_no_store(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+# Prune must keep what an index older than the compaction still needs.
+AFTER_A_COMPACTION_THE_INDEX_DOES_NOT_KNOW = [
+    ("give", {0}, "y"),
+    ("index",),
+    ("give", {0}, "x"),
+    ("compact",),
+    ("give", {1}, "x"),
+    ("prune",),
+    ("prune",),
+    ("index",),
+    ("compact",),
+    ("prune",),
+]
 CHANGES = st.lists(
     st.one_of(
         st.tuples(st.just("give"), st.sets(st.integers(0, 9), min_size=1), st.sampled_from("xyz")),
@@ -190,11 +203,12 @@ CHANGES = st.lists(
 
 
 @settings(
-    max_examples=25,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(CHANGES)
+@example(AFTER_A_COMPACTION_THE_INDEX_DOES_NOT_KNOW)
 def test_the_store_equals_a_plain_dictionary_whatever_is_done(tmp_path_factory, changes):
     home = tmp_path_factory.mktemp("model")
     store = create_store(home / "store")

@@ -192,13 +192,17 @@ def read_view(layout: Layout, records: str | None = None) -> View:
     for path in commit_files(layout):
         commit = Commit.from_json(unseal(path, VERSION))
         expected = commits[-1].number + 1 if commits else commit.number
-        started_late = not commits and commit.number != 1 and commit.kind != "compact"
-        if path != layout.commit(commit.number) or commit.number != expected or started_late:
+        if path != layout.commit(commit.number) or commit.number != expected:
             raise StoreDamaged(f"{layout.log} lacks the commit before {path.name}; restore it")
         if commits and commit.previous != head:
             raise StoreDamaged(f"{path} does not follow the commit before it; restore both")
         head = sha256_of(path)
         commits.append(commit)
+    # What prune leaves begins anywhere before a compaction, which stands for all before it.
+    if commits and commits[0].number != 1 and all(c.kind != "compact" for c in commits):
+        raise StoreDamaged(
+            f"{layout.log} lacks the commits before {commits[0].number}; restore them"
+        )
     return View(layout, tuple(commits), head)
 
 
