@@ -4,6 +4,7 @@ Data goes to stdout, progress and logs to stderr. Exit codes: 0 all done, 1 erro
 3 finished but some input is set aside, 130 interrupted.
 """
 
+import io
 import logging
 import os
 import signal
@@ -19,6 +20,9 @@ def main() -> None:
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("trsllava").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows fewer characters
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
