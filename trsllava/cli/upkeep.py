@@ -21,15 +21,22 @@ def index(
 ) -> None:
     """Bring the index up to date with the records."""
     from trsllava.embedding import DEFAULT_EMBEDDER, load_embedder
+    from trsllava.errors import StoreDamaged
     from trsllava.index.build import build_index
     from trsllava.index.manifest import read_current
     from trsllava.store.store import open_store
 
     opened = open_store(store)
-    current = read_current(opened.layout)
-    present = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
+    if embedder is None:
+        try:
+            current = read_current(opened.layout)
+        except StoreDamaged as error:
+            raise StoreDamaged(
+                f"{error}; name the encoder: trsllava index --embedder ID"
+            ) from error
+        embedder = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
     with resumable("trsllava index"):
-        manifest = build_index(opened, load_embedder(embedder or present))
+        manifest = build_index(opened, load_embedder(embedder))
     for field, count in manifest.too_long.items():
         note(f"{count} {field} texts are longer than the encoder's window")
     note(

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from trsllava import resources
 from trsllava.embedding import CANARY, Embedder, fingerprint
-from trsllava.embedding.vectors import SegmentVectors, embed_segment
-from trsllava.errors import IndexUnusable
+from trsllava.embedding.vectors import SegmentVectors, embed_segment, read_vectors
+from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
 from trsllava.index.dense import FLAT_TEXTS, IvfIndex, TextVectors
-from trsllava.index.generation import TEXTS, open_vectors
+from trsllava.index.generation import TEXTS, load_generation, open_vectors
 from trsllava.index.manifest import Kind, Manifest, make_current, read_current
 from trsllava.index.scoring import Parts, Scale, measure_scale
 from trsllava.index.words import Words
 from trsllava.records import Metadata
-from trsllava.store.files import lock, publish, seal, sha256_of, sync_folder
+from trsllava.store.files import lock, publish, seal, sha256_of, sweep, sync_folder
+from trsllava.store.layout import Layout
 from trsllava.store.store import Store
 from trsllava.store.view import Place, View
 
@@ -62,13 +63,15 @@ def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> M
                 f"no records yet in {store.root}; give it some with: trsllava import FILE"
             )
         key = fingerprint(embedder)
-        current = read_current(layout)
+        current = _current(layout)
         if (
             current
             and (current.head, current.fingerprint) == (view.head, key)
             and (kind in (None, current.kind))
+            and _is_whole(layout, current)
         ):
             return current
+        sweep(layout.vectors)
         for leftover in layout.index.glob(".building-*"):
             shutil.rmtree(leftover)
         vectors = [embed_segment(layout, ref, embedder) for ref in view.segments]
@@ -79,6 +82,32 @@ def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> M
         sync_folder(layout.index)
         make_current(layout, final)
         return manifest
+
+
+def _current(layout: Layout) -> Manifest | None:
+    """Return the manifest of the generation that answers, or None if it cannot be told."""
+    try:
+        return read_current(layout)
+    except StoreDamaged as error:
+        log.warning("building anew: %s", error)
+        return None
+
+
+def _is_whole(layout: Layout, manifest: Manifest) -> bool:
+    """Whether a generation's files, and the vectors' manifests, are as they were built."""
+    folder = layout.index / manifest.name
+    try:
+        load_generation(layout, folder)
+        refs = manifest.segments
+        vectors = tuple(read_vectors(layout, ref, manifest.fingerprint).sha256 for ref in refs)
+        changed = [n for n, digest in manifest.files.items() if sha256_of(folder / n) != digest]
+    except (StoreDamaged, OSError) as error:
+        log.warning("building anew: %s", error)
+        return False
+    if changed or vectors != manifest.vectors:
+        log.warning("building anew: %s is not as it was built", folder / "".join(changed[:1]))
+        return False
+    return True
 
 
 def _build(

@@ -13,7 +13,6 @@
 The vectors of the texts stay where the vectors stage published them.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
 from trsllava.index.dense import FlatIndex, IvfIndex, TextVectors, VectorIndex
-from trsllava.index.manifest import Manifest, current_folder, read_manifest
+from trsllava.index.manifest import Manifest, current_folder, indexed_images, read_manifest
 from trsllava.index.scoring import Scale
 from trsllava.index.words import Words
 from trsllava.records import Record
@@ -82,7 +81,7 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
     """
     manifest = read_manifest(folder)
     try:
-        images = tuple(json.loads((folder / "ids.json").read_text(encoding="utf-8")))
+        images = indexed_images(folder)
         places = np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False)
         attributes = Attributes.load(folder)
         words = Words.load(folder / "words")

@@ -1,5 +1,6 @@
 """The manifest of an index generation, and which generation answers."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,6 +77,18 @@ def read_current(layout: Layout) -> Manifest | None:
     """Return the manifest of the generation that answers, or None before the first."""
     folder = current_folder(layout)
     return None if folder is None else read_manifest(folder)
+
+
+def indexed_images(folder: Path) -> tuple[str, ...]:
+    """Return the ids of the images in a generation, ascending.
+
+    Raises `StoreDamaged` if their file cannot be read.
+    """
+    path = folder / "ids.json"
+    try:
+        return tuple(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise StoreDamaged(f"{path} is damaged ({error}); run: trsllava index") from error
 
 
 def make_current(layout: Layout, folder: Path) -> None:

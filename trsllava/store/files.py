@@ -36,7 +36,7 @@ def publishing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     With ``overwrite=False`` an existing file of that name stays as it is and
     `FileExistsError` is raised: of two writers the first wins.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
     try:
         with temporary.open("xb") as file:
@@ -50,6 +50,14 @@ def publishing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each name durable."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -154,11 +162,9 @@ def lock(path: Path, purpose: str, wait: float = 60.0) -> Iterator[None]:
             file.truncate(0)
 
 
-def sweep(folder: Path) -> int:
-    """Delete temporary files that killed writers left; the caller holds the lock."""
-    count = 0
-    for path in folder.rglob(f".*{TEMPORARY}"):
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-            count += 1
-    return count
+def sweep(*folders: Path) -> None:
+    """Delete temporary files that killed writers left; the caller holds these folders' lock."""
+    for folder in folders:
+        for path in folder.rglob(f".*{TEMPORARY}"):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()

@@ -8,6 +8,7 @@ command: it goes on after the last run in its journal.
 
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ class _Merging:
         """Yield the record of each image that is new or replaces another."""
         for image, group in groupby(sorted_entries, key=lambda entry: entry.image):
             line = self._line(image, list(group))
-            if self.images is not None and not (self.images / image).exists():
+            if self.images is not None and not os.path.exists(self.images / image):
                 self.counts["without_picture"] += 1
                 self.sought = self.sought or image
             if self._is_news(line):
@@ -202,7 +203,7 @@ def _commit(
     bad_lines = sum(entry.image not in quarantined for entry in progress.set_aside)
     new_aside = bool(aside) and digest not in view.bad_files.values()
     new_folder = images is not None and images not in view.image_folders[:1]
-    if segments or new_folder or new_aside:
+    if segments or new_folder or new_aside or quarantined.keys() - view.quarantined.keys():
         bad_file = f"{view.number + 1:08d}.jsonl"
         if new_aside:
             publish(store.layout.bad_lines / bad_file, aside)

@@ -42,7 +42,8 @@ class Store:
             The newest state, which cannot change while the lock is held.
         """
         with lock(self.layout.lock, purpose):
-            sweep(self.root)
+            # Vectors and index have a lock of their own: whoever builds now must not be disturbed.
+            sweep(self.layout.log, self.layout.records, self.layout.bad_lines)
             yield self.view()
 
     def commit(self, after: View, commit: Commit) -> None:
@@ -98,5 +99,8 @@ def create_store(root: str | Path) -> Store:
             raise StoreError(
                 f"{layout.root} is no store and holds {foreign[0]!r}; choose another --store"
             )
-    publish(layout.marker, seal({"format": "trsllava-store", "version": VERSION}))
-    return Store(layout)
+    with lock(layout.lock, "trsllava import"):
+        if not layout.marker.is_file():  # two first commands at once: one of them makes it
+            sweep(layout.root)
+            publish(layout.marker, seal({"format": "trsllava-store", "version": VERSION}))
+    return open_store(root)
