@@ -176,19 +176,21 @@ def open_searcher(view: View, generation: Generation, embedder: Embedder) -> Sea
             f"({manifest.fingerprint}), not {embedder.identity().get('name')} "
             f"({fingerprint(embedder)}); build it anew with: trsllava index --embedder NAME"
         )
-    changes = view.changes_since(manifest.commit)
-    if changes is None:
-        raise IndexUnusable(f"the index of {root} is too old to follow; run: trsllava index")
-    came, went = changes
+    gone = view.gone_since(manifest.commit, manifest.head)
+    if gone is None:
+        raise IndexUnusable(
+            f"the index of {root} belongs to records that its log no longer knows; "
+            f"run: trsllava index --store {root}"
+        )
     notes = []
     live = Selector.everything(manifest.images)
-    if went:
-        live = Selector(np.array([image not in went for image in generation.images], dtype=bool))
+    if gone:
+        live = Selector(np.array([image not in gone for image in generation.images], dtype=bool))
     behind = []
-    if came:
-        behind.append(f"{came} records are not indexed yet")
-    if went:
-        behind.append(f"{manifest.images - len(live)} indexed records are gone or replaced")
+    if missing := view.records - len(live):
+        behind.append(f"{missing} records are not indexed yet")
+    if dead := manifest.images - len(live):
+        behind.append(f"{dead} indexed records are gone or replaced")
     if behind:
         notes.append(f"{' and '.join(behind)}; run: trsllava index --store {root}")
     drift = canary_drift(embedder, manifest.canary)

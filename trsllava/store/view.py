@@ -92,16 +92,18 @@ class View:
             image: why for image, why in sorted(found.items()) if why and self.find(image) is None
         }
 
-    def changes_since(self, number: int) -> tuple[int, frozenset[str]] | None:
-        """Return how many records came and which images' records went after a commit.
+    def gone_since(self, number: int, head: str | None) -> frozenset[str] | None:
+        """Return the images whose record was removed or replaced after a commit.
 
-        None says that the commits in between are no longer there.
+        None says that this store never had a commit ``number`` with the digest ``head``, or
+        that those after it are no longer there.
         """
-        later = [c for c in self.history if c.number > number and c.kind != "compact"]
-        if self.number > number and (not self.history or self.history[0].number > number + 1):
+        later = [c for c in self.history if c.number > number]
+        if later and later[0].number > number + 1:
             return None
-        came = sum(ref.records for commit in later for ref in commit.segments)
-        return came, frozenset(image for commit in later for image in commit.gone)
+        if (later[0].previous if later else self.head) != head:
+            return None
+        return frozenset(image for commit in later for image in commit.gone)
 
     def sidecar(self, segment: int) -> Offsets:
         """Return the ids and offsets of a segment."""

@@ -16,7 +16,8 @@ def prune(store: Store) -> list[Path]:
     """Delete what the newest state no longer needs and return the paths.
 
     These are commits before the last compaction that the index knows, segments that neither a
-    commit nor the index names, their vectors, and index generations that do not answer.
+    commit nor the index names, their vectors, bad lines that no commit names, and index
+    generations that do not answer.
     """
     layout = store.layout
     with store.writing("trsllava prune") as view, lock(layout.index / "lock", "trsllava prune"):
@@ -31,6 +32,8 @@ def prune(store: Store) -> list[Path]:
                 stem, _, suffix = path.name.partition(".")
                 if suffix in suffixes and stem not in kept:
                     doomed.append(path)
+        bad_lines = sorted(layout.bad_lines.glob("*.jsonl"))
+        doomed += [path for path in bad_lines if path.name not in view.bad_files]
         for path in sorted(layout.index.glob("[0-9]*")):
             if current is None or path.name != current.name:
                 doomed.append(path)

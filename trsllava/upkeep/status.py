@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trsllava.index.manifest import read_current
+from trsllava.index.manifest import current_folder, indexed_images, read_manifest
 from trsllava.store.layout import IMPORTED
 from trsllava.store.store import Store
 from trsllava.store.view import View
@@ -29,11 +29,15 @@ def status_of(store: Store, records: str | None = None) -> dict[str, Any]:
 
 
 def _index(store: Store, view: View) -> dict[str, Any] | None:
-    manifest = read_current(store.layout)
-    if manifest is None:
+    folder = current_folder(store.layout)
+    if folder is None:
         return None
-    changes = view.changes_since(manifest.commit)
-    came, went = changes if changes is not None else (None, ())
+    manifest = read_manifest(folder)
+    gone = view.gone_since(manifest.commit, manifest.head)
+    dead = missing = None
+    if gone is not None:
+        dead = sum(image in gone for image in indexed_images(folder)) if gone else 0
+        missing = view.records - (manifest.images - dead)
     return {
         "name": manifest.name,
         "kind": manifest.kind,
@@ -41,8 +45,8 @@ def _index(store: Store, view: View) -> dict[str, Any] | None:
         "texts": manifest.texts,
         "embedder": manifest.embedder["name"],
         "fingerprint": manifest.fingerprint,
-        "up_to_date": came == 0 and not went,
-        "records_not_indexed": came,
-        "indexed_records_gone": len(went),
+        "up_to_date": missing == 0 and dead == 0,
+        "records_not_indexed": missing,
+        "indexed_records_gone": dead,
         "too_long": dict(manifest.too_long),
     }

@@ -1,6 +1,6 @@
 """Verifying: every file of a store is hashed again and held against what names it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,8 @@ from trsllava.store.layout import VERSION, Layout
 from trsllava.store.segments import read_offsets
 from trsllava.store.store import Store
 from trsllava.store.view import View, commit_files
+
+_REPAIR = "run: trsllava index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ def verify(store: Store) -> Verification:
     _check_bad_lines(checking, view)
     for path in sorted(store.layout.journals.glob("*.journal")):
         _check_journal(checking, path)
-    _check_vectors(checking)
-    _check_generations(checking)
+    digests = _check_vectors(checking)
+    _check_generations(checking, view, digests)
     checking.note_strays()
     return checking.result()
 
@@ -125,6 +127,7 @@ def _check_bad_lines(checking: _Checking, view: View) -> None:
     for path in sorted(checking.layout.bad_lines.glob("*.jsonl")):
         if path not in checking.seen:
             _check_journal(checking, path)
+            checking.notes.append(f"{path}: no commit names it; trsllava prune removes it")
 
 
 def _check_journal(checking: _Checking, path: Path) -> None:
@@ -145,21 +148,41 @@ def _check_journal(checking: _Checking, path: Path) -> None:
     checking.check(path, sound)
 
 
-def _check_vectors(checking: _Checking) -> None:
+def _check_vectors(checking: _Checking) -> dict[Path, str]:
+    """Check every file of vectors and return what their manifests say it is."""
+    digests: dict[Path, str] = {}
     for path in sorted(checking.layout.vectors.glob("*/*.json")):
         if checking.check(path, lambda path: bool(unseal(path, VERSION))):
-            digest = str(unseal(path, VERSION)["sha256"])
-            checking.check_sha256(path.with_suffix(".npy"), digest)
+            vectors = path.with_suffix(".npy")
+            digests[vectors] = str(unseal(path, VERSION)["sha256"])
+            checking.check_sha256(vectors, digests[vectors])
+    return digests
 
 
-def _check_generations(checking: _Checking) -> None:
+def _check_generations(checking: _Checking, view: View, digests: Mapping[Path, str]) -> None:
     pointer = checking.layout.index / "current"
     if pointer.exists():
         checking.check(pointer, lambda path: bool(unseal(path, VERSION)))
-    for folder in sorted(checking.layout.index.glob("[0-9]*")):
+    folders = sorted(checking.layout.index.glob("[0-9]*"))
+    for folder in folders:
         if checking.check(folder / "manifest.json", lambda path: bool(unseal(path, VERSION))):
             for path, digest in _generation_files(folder):
                 checking.check_sha256(path, digest)
+
+    current = current_folder(checking.layout)
+    if current is None:
+        checking.notes += [f"{folder}: does not answer yet; {_REPAIR}" for folder in folders[-1:]]
+        return
+    manifest = read_manifest(current)
+    for ref, digest in zip(manifest.segments, manifest.vectors, strict=True):
+        path = checking.layout.segment_vectors(manifest.fingerprint, ref)
+        if digests.get(path) != digest:
+            checking.damaged.append(f"{path}: not what {current} was built from; {_REPAIR}")
+    if view.gone_since(manifest.commit, manifest.head) is None:
+        checking.damaged.append(
+            f"{checking.layout.log}: lacks commit {manifest.commit} as {current} knew it; "
+            f"restore it from a backup, or {_REPAIR}"
+        )
 
 
 def _generation_files(folder: Path) -> Iterator[tuple[Path, str]]:
