@@ -84,6 +84,8 @@ def test_a_query_may_begin_with_a_dash(archive):
         (["query", ""], "empty"),
         (["query"], "give a TEXT"),
         (["query", "a", "--queries", "q.txt"], "give a TEXT"),
+        (["query", "--queries", "q.txt", "--paths"], "not --queries"),
+        (["query", "a", "--since", "yesterday"], "--since: 'yesterday'"),
         (["query", "a", "--top", "0"], "--top"),
         (["query", "a", "--mode", "magic"], "hybrid, dense, lexical"),
         (["query", "a", "--sort", "size"], "score or date"),
@@ -109,7 +111,6 @@ def test_errors_exit_with_1_and_one_line_that_names_the_remedy(archive, tmp_path
         (["import", "missing.jsonl"], "missing.jsonl"),
         (["import", "r.jsonl", "--images", "nowhere"], "nowhere is not a folder"),
         (["index", "--embedder", "frob"], "minilm"),
-        (["query", "a", "--since", "yesterday"], "yesterday"),
         (["remove", "unknown.jpg"], "unknown.jpg"),
         (["evaluate", "--dataset", "rsicd", "--annotations", "r.jsonl"], "r.jsonl"),
     ):

@@ -242,6 +242,23 @@ def test_texts_without_words_and_other_scripts_are_searched(make):
         assert first.score > 0.5 > second.score
 
 
+def test_a_query_that_the_encoder_cannot_read_is_answered_by_its_words_and_says_so(make):
+    texts = "机场跑道 港口船舶 农田 河上有桥 停车场有汽车 沙漠".split()
+    thin = [json.dumps({"image": f"{n}.jpg", "caption": text}) for n, text in enumerate(texts)]
+    archive = open_archive(make(thin).root)
+    for query, image in (("机场", "0.jpg"), ("桥", "3.jpg"), ("汽车", "4.jpg")):
+        answer = archive.answer(Query(query))
+        assert answer.hits[0].image == image
+        assert not answer.hits[0].weak
+        assert all(hit.weak for hit in answer.hits[1:])
+        assert any("words alone" in note for note in answer.notes)
+
+
+def test_a_store_given_twice_is_searched_once(make):
+    root = make(lines({"a.jpg": "a field", "b.jpg": "a lake"})).root
+    assert len(trsllava.open(root, str(root)).search("a field", top=9)) == 2
+
+
 def test_equal_records_tie_and_stand_in_order_of_their_ids(make):
     texts = {f"{n:03}.jpg": "a red field" for n in range(200, 0, -1)}
     archive = open_archive(make(lines(texts)).root)

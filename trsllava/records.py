@@ -187,6 +187,8 @@ def time_span(text: object) -> tuple[datetime, datetime]:
         EARLIEST if start in ("", "..") else _moment(start)[0],
         LATEST if end in ("", "..") else _moment(end)[1],
     )
+    if span == (EARLIEST, LATEST):
+        raise InputError(f"the interval {text!r} is open at both ends: leave the datetime out")
     if span[0] > span[1]:
         raise InputError(f"the interval {text!r} ends before it starts")
     return span

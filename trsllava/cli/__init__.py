@@ -35,7 +35,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _fail(error, 1)
+        _fail(f"{error}; what was finished is kept: mend it and type the same command again", 1)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -43,7 +43,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _fail(error: Exception, code: int) -> None:
+def _fail(error: Exception | str, code: int) -> None:
     from trsllava.untrusted import printable
 
     print(f"error: {printable(str(error))}", file=sys.stderr)

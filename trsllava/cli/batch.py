@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
+from trsllava.cli.show import note
 from trsllava.errors import InputError
 from trsllava.interchange.trec import escape
 from trsllava.search.archive import Archive
@@ -41,8 +42,13 @@ def read_queries(path: Path) -> list[tuple[str, str]]:
 
 def answer_file(archive: Archive, like: Query, path: Path, as_json_lines: bool) -> None:
     """Print the hits of each query of a file, asked like ``like``."""
+    told: set[str] = set()
     for key, text in read_queries(path):
         answer = archive.answer(replace(like, text=text))
+        for line in answer.notes:
+            if line not in told:
+                note(line)
+        told.update(answer.notes)
         if as_json_lines:
             typer.echo(json.dumps({"id": key, **answer.to_json()}))
         else:

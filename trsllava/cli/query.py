@@ -10,6 +10,8 @@ from trsllava.cli.show import as_json, data, note
 from trsllava.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from trsllava.records import BBox
     from trsllava.search.query import Answer, Explanation
 
@@ -73,12 +75,17 @@ def query(
     json: JsonOption = False,
 ) -> None:
     """Find images by saying what is in them."""
-    from trsllava.records import time_span
     from trsllava.search.archive import open_archive
     from trsllava.search.query import Query
 
     if (text is None) == (queries is None):
         raise UsageError("give a TEXT to look for, or a file of them with --queries")
+    if queries is not None and (html or paths or explain):
+        raise UsageError(
+            "--queries prints a run or JSON; --html, --paths and --explain need a TEXT"
+        )
+    if text is not None:  # in a locale without UTF-8 the text arrives as escaped bytes
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     asked = Query(
         text=text if text is not None else "?",
         without=not_,
@@ -86,8 +93,8 @@ def query(
         mode=mode,  # type: ignore[arg-type]  # checked by Query
         where=tuple(_property(entry) for entry in where or ()),
         bbox=None if bbox is None else _box(bbox),
-        since=None if since is None else time_span(since)[0],
-        until=None if until is None else time_span(until)[1],
+        since=None if since is None else _date("--since", since)[0],
+        until=None if until is None else _date("--until", until)[1],
         min_score=min_score,
         sort=sort,  # type: ignore[arg-type]
     )
@@ -138,11 +145,21 @@ def _box(text: str) -> "BBox":
         raise UsageError(f"--bbox {text!r}: {reason}") from error
 
 
+def _date(option: str, text: str) -> "tuple[datetime, datetime]":
+    from trsllava.records import time_span
+
+    try:
+        return time_span(text)
+    except InputError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
 def _print_paths(answer: "Answer") -> None:
     for hit in answer.hits:
         if hit.path is None:
             note(
-                f"{hit.image}: its picture is not at hand; tell where: trsllava import --images DIR"
+                f"{hit.image}: its picture is not at hand; "
+                "tell where: trsllava import FILE --images DIR"
             )
         elif not hit.weak or answer.query.min_score is not None:
             data(hit.path)
@@ -167,7 +184,7 @@ def print_hits(answer: "Answer", explain: bool) -> None:
             "0.50 needed); see them with --min-score 0"
         )
     elif not answer.hits:
-        data(f'no image passes the filters of "{query.text}"')
+        data(f'no indexed image passes the filters of "{query.text}"')
     elif weak:
         note(f"{weak} more images are no answer (score below 0.50); see them with --min-score 0")
 

@@ -37,7 +37,10 @@ CANARY_LIMIT = 0.999
 
 
 class Embedder(Protocol):
-    """A frozen text encoder; vectors are float32 (texts, dimension) of unit length."""
+    """A frozen text encoder; vectors are float32 (texts, dimension) of unit length.
+
+    A text that the model cannot read may get zeros, which are near nothing.
+    """
 
     @property
     def dimension(self) -> int:

@@ -28,7 +28,7 @@ Vectors = NDArray[np.float32]
 
 BATCH_TOKENS = 512  # activations of 3 MB: what a core's second-level cache holds
 CHUNK = 2048  # texts tokenised at a time; a tokenizer's output is a hundred times its ids
-_START, _END = 101, 102  # [CLS], [SEP]
+_UNKNOWN, _START, _END = 100, 101, 102  # [UNK], [CLS], [SEP]
 
 
 class BundledEmbedder:
@@ -64,10 +64,15 @@ class BundledEmbedder:
             "tokenizer": self._manifest["sha256"]["tokenizer.json"],
             "window": int(self._manifest["window"]),
             "long_texts": "mean of windows",
+            "unknown_texts": "zero",
         }
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Encode documents in their order, each distinct text once."""
+        """Encode documents in their order, each distinct text once.
+
+        A text of which the model knows less than half (another script) gets zeros: the vectors
+        of all such texts would be equal, and mean nothing.
+        """
         place: dict[str, int] = {}
         rows = [place.setdefault(text, len(place)) for text in texts]
         if not place:
@@ -83,6 +88,9 @@ class BundledEmbedder:
             if end - start > 1:
                 sizes = np.array([len(w) for w in windows[start:end]], np.float32)
                 vectors[owner] = unit((sizes @ found[start:end])[None])[0]
+            ids = np.concatenate(windows[start:end])
+            if 2 * np.count_nonzero(ids == _UNKNOWN) > len(ids):
+                vectors[owner] = 0
         return vectors if len(place) == len(rows) else vectors[rows]
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:

@@ -26,9 +26,11 @@ from trsllava.index.manifest import Manifest, current_folder, indexed_images, re
 from trsllava.index.scoring import Scale
 from trsllava.index.words import Words
 from trsllava.records import Record
+from trsllava.store.files import sha256_of
 from trsllava.store.layout import Layout
 from trsllava.store.segments import parse_line, read_line
 
+_CHECKED_BYTES = 64 << 20  # what is larger is left to `trsllava verify`
 SEGMENT, ROW, TEXT, TEXTS, BYTE, END = range(6)
 
 
@@ -80,6 +82,13 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
     Raises `StoreDamaged` if a part is missing or of another size than the manifest says.
     """
     manifest = read_manifest(folder)
+    for name, digest in manifest.files.items():
+        path = folder / name
+        sound = path.is_file() and (
+            path.stat().st_size > _CHECKED_BYTES or sha256_of(path) == digest
+        )
+        if not sound:
+            raise StoreDamaged(f"{path} is damaged; delete {layout.index} and run: trsllava index")
     try:
         images = indexed_images(folder)
         places = np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False)

@@ -146,7 +146,8 @@ def open_archive(
         If a store or its index is missing or damaged, or its index belongs to another encoder
         (an `IndexUnusable`).
     """
-    stores = tuple(open_store(root) for root in roots)
+    distinct = {Path(root).resolve(): root for root in reversed(roots)}
+    stores = tuple(open_store(root) for root in reversed(distinct.values()))
     encoders: dict[str, Embedder] = {}
     searchers = []
     for store in stores:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class Searcher:
         started = time.perf_counter()
         selector, notes = self._select(query)
         vector = self._encode([query.text], query.mode)
+        if query.mode == "hybrid" and not vector.any():
+            query = replace(query, mode="lexical")
+            notes.append("the encoder cannot read this query: it is answered by its words alone")
         scored = self._score(query, vector, selector)
         order = _order(query, scored, self.generation.attributes.spans)
         hits = tuple(
@@ -88,9 +91,13 @@ class Searcher:
             selector &= attributes.between(query.since or EARLIEST, query.until or LATEST)
         for key, value in query.where:
             selector &= attributes.where(key, value)
-            if key not in attributes.properties:
+            values = attributes.properties.get(key)
+            if values is None:
                 known = ", ".join(sorted(attributes.properties)) or "none"
                 notes.append(f"no image has a property {key!r}; known: {known}")
+            elif value not in values:
+                known = ", ".join(sorted(values)[:10])
+                notes.append(f"no image has {key}={value}; its values are, for example: {known}")
         return selector, notes
 
     def _encode(self, texts: Sequence[str], mode: Mode) -> NDArray[np.float32]:

@@ -36,6 +36,8 @@ def publishing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     With ``overwrite=False`` an existing file of that name stays as it is and
     `FileExistsError` is raised: of two writers the first wins.
     """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
     try:
