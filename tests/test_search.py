@@ -243,7 +243,7 @@ def test_texts_without_words_and_other_scripts_are_searched(make):
 
 
 def test_a_query_that_the_encoder_cannot_read_is_answered_by_its_words_and_says_so(make):
-    texts = "机场跑道 港口船舶 农田 河上有桥 停车场有汽车 沙漠".split()
+    texts = ["机场跑道", "港口船舶", "农田", "河上有桥", "停车场有汽车", "沙漠"]
     thin = [json.dumps({"image": f"{n}.jpg", "caption": text}) for n, text in enumerate(texts)]
     archive = open_archive(make(thin).root)
     for query, image in (("机场", "0.jpg"), ("桥", "3.jpg"), ("汽车", "4.jpg")):

@@ -207,6 +207,8 @@ def _moment(text: str) -> tuple[datetime, datetime]:
             else:
                 last = start.replace(month=12, day=31)
             return start, datetime.combine(last, time.max, UTC)
+        if not re.match(r"\d{4}-\d\d-\d\d[T ]", text, re.IGNORECASE):
+            raise InputError(f"{text!r} is not a date or an RFC 3339 time: YYYY-MM-DD expected")
         moment = datetime.fromisoformat(text)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
