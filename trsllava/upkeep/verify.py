@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from trsllava.errors import StoreError
-from trsllava.index.manifest import current_folder, read_manifest
+from trsllava.index.manifest import Manifest, read_current, read_manifest
 from trsllava.store.files import TEMPORARY, sha256_of, unseal
 from trsllava.store.journal import payload_of
 from trsllava.store.layout import VERSION, Layout
@@ -36,16 +36,16 @@ def verify(store: Store) -> Verification:
         return checking.result()  # nothing else can be told from a damaged log
     try:
         view = store.view()
-        current_folder(store.layout)
+        current = read_current(store.layout)
     except StoreError as error:
         checking.damaged.append(str(error))
         return checking.result()
-    _check_records(checking, view)
+    _check_records(checking, view, current)
     _check_bad_lines(checking, view)
     for path in sorted(store.layout.journals.glob("*.journal")):
         _check_journal(checking, path)
     digests = _check_vectors(checking)
-    _check_generations(checking, view, digests)
+    _check_generations(checking, view, current, digests)
     checking.note_strays()
     return checking.result()
 
@@ -92,9 +92,11 @@ class _Checking:
         return Verification(self.files, tuple(self.damaged), tuple(self.notes))
 
 
-def _check_records(checking: _Checking, view: View) -> None:
+def _check_records(checking: _Checking, view: View, current: Manifest | None) -> None:
     layout = checking.layout
-    named = {ref.name: ref for commit in view.history for ref in commit.segments}
+    named = {ref.name for commit in view.history for ref in commit.segments}
+    if current is not None:
+        named |= {ref.name for ref in current.segments}  # it answers until the next build
     for number, ref in enumerate(view.segments):
         if checking.check_sha256(layout.offsets(ref), ref.offsets_sha256):
             checking.check_sha256(layout.segment(ref), ref.sha256)
@@ -108,7 +110,9 @@ def _check_records(checking: _Checking, view: View) -> None:
         else:
             checking.check(path, lambda path: bool(unseal(path, VERSION)))
         if stem not in named:
-            checking.notes.append(f"{path}: no commit names it; trsllava prune removes it")
+            checking.notes.append(
+                f"{path}: neither a commit nor the index names it; trsllava prune removes it"
+            )
 
 
 def _agrees(view: View, segment: int) -> bool:
@@ -159,7 +163,9 @@ def _check_vectors(checking: _Checking) -> dict[Path, str]:
     return digests
 
 
-def _check_generations(checking: _Checking, view: View, digests: Mapping[Path, str]) -> None:
+def _check_generations(
+    checking: _Checking, view: View, current: Manifest | None, digests: Mapping[Path, str]
+) -> None:
     pointer = checking.layout.index / "current"
     if pointer.exists():
         checking.check(pointer, lambda path: bool(unseal(path, VERSION)))
@@ -168,19 +174,18 @@ def _check_generations(checking: _Checking, view: View, digests: Mapping[Path, s
         if checking.check(folder / "manifest.json", lambda path: bool(unseal(path, VERSION))):
             for path, digest in _generation_files(folder):
                 checking.check_sha256(path, digest)
-
-    current = current_folder(checking.layout)
     if current is None:
         checking.notes += [f"{folder}: does not answer yet; {_REPAIR}" for folder in folders[-1:]]
         return
-    manifest = read_manifest(current)
-    for ref, digest in zip(manifest.segments, manifest.vectors, strict=True):
-        path = checking.layout.segment_vectors(manifest.fingerprint, ref)
+    for ref, digest in zip(current.segments, current.vectors, strict=True):
+        path = checking.layout.segment_vectors(current.fingerprint, ref)
         if digests.get(path) != digest:
-            checking.damaged.append(f"{path}: not what {current} was built from; {_REPAIR}")
-    if view.gone_since(manifest.commit, manifest.head) is None:
+            checking.damaged.append(
+                f"{path}: not what index {current.name} was built from; {_REPAIR}"
+            )
+    if view.gone_since(current.commit, current.head) is None:
         checking.damaged.append(
-            f"{checking.layout.log}: lacks commit {manifest.commit} as {current} knew it; "
+            f"{checking.layout.log}: lacks commit {current.commit} of index {current.name}; "
             f"restore it from a backup, or {_REPAIR}"
         )
 
