@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stub import StubEncoder, record_line, write_lines
 
+from trsllava.cli import upkeep
 from trsllava.errors import IndexUnusable, InputError, NewerFormat, StoreDamaged
 from trsllava.index.build import build_index
 from trsllava.index.generation import open_generation
@@ -235,6 +236,12 @@ def test_every_damage_to_an_index_is_repaired_by_building_it_again(indexed, capl
     prune(indexed)
     checked = verify(indexed)
     assert (checked.damaged, checked.notes) == ((), ())
+
+
+def test_the_index_command_asks_for_the_encoder_when_the_index_cannot_name_it(indexed):
+    (indexed.layout.index / "current").write_bytes(b"{}")
+    with pytest.raises(StoreDamaged, match="trsllava index --embedder"):
+        upkeep.index(indexed.root)
 
 
 def test_vectors_that_are_lost_are_found_missing_and_computed_again(indexed):
