@@ -81,9 +81,7 @@ def query(
     if (text is None) == (queries is None):
         raise UsageError("give a TEXT to look for, or a file of them with --queries")
     if queries is not None and (html or paths or explain):
-        raise UsageError(
-            "--queries prints a run or JSON; --html, --paths and --explain need a TEXT"
-        )
+        raise UsageError("--html, --paths and --explain need a TEXT, not --queries")
     if text is not None:  # in a locale without UTF-8 the text arrives as escaped bytes
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     asked = Query(
