@@ -104,7 +104,9 @@ def test_no_text_breaks_the_encoder(minilm, text):
     for others in ([], ["a harbour", PLAIN]):
         vectors = minilm.encode([text, *others])
         assert np.isfinite(vectors).all()
-        assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+        lengths = np.linalg.norm(vectors, axis=1)
+        lengths[lengths == 0] = 1  # zeros: a text of which the model knows less than half
+        assert lengths == pytest.approx(1, abs=1e-5)
     assert np.isfinite(minilm.encode_queries([text])).all()
 
 
