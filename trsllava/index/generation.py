@@ -88,7 +88,7 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
             path.stat().st_size > _CHECKED_BYTES or sha256_of(path) == digest
         )
         if not sound:
-            raise StoreDamaged(f"{path} is damaged; delete {layout.index} and run: trsllava index")
+            raise StoreDamaged(f"{path} is damaged; run: trsllava index")
     try:
         images = indexed_images(folder)
         places = np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False)
