@@ -63,15 +63,36 @@ class Metadata:
     datetime: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what is known as a JSON object, the rest left out."""
+        body: dict[str, Any] = {}
+        if self.bbox is not None:
+            body["bbox"] = list(self.bbox)
+        if self.datetime is not None:
+            body["datetime"] = self.datetime
+        if self.properties:
+            body["properties"] = dict(self.properties)
+        return body
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "Metadata":
+        """Read what `to_json` wrote; other keys of ``body`` are passed over."""
+        bbox = body.get("bbox")
+        return cls(BBox(*bbox) if bbox else None, body.get("datetime"), body.get("properties", {}))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known in words about one image."""
+    """What is known in words about one image.
+
+    ``flags`` say what was unusual when a captioner wrote it, such as ``repaired``.
+    """
 
     image: str
     variants: tuple[Variant, ...]
     model: str | None = None
     metadata: Metadata = field(default_factory=Metadata)
+    flags: tuple[str, ...] = ()
 
     @property
     def is_thin(self) -> bool:
@@ -87,13 +108,9 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the official one-line-per-image form, missing texts left out."""
-        body: dict[str, Any] = {"image": self.image}
-        if self.metadata.bbox is not None:
-            body["bbox"] = list(self.metadata.bbox)
-        if self.metadata.datetime is not None:
-            body["datetime"] = self.metadata.datetime
-        if self.metadata.properties:
-            body["properties"] = dict(self.metadata.properties)
+        body: dict[str, Any] = {"image": self.image, **self.metadata.to_json()}
+        if self.flags:
+            body["flags"] = list(self.flags)
         if self.model is not None:
             body["model"] = self.model
         body["variants"] = [
@@ -105,14 +122,12 @@ class Record:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "Record":
         """Read what `to_json` wrote; for lines from outside use `trsllava.interchange`."""
-        bbox = body.get("bbox")
         return cls(
             image=body["image"],
             variants=tuple(Variant(**v) for v in body["variants"]),
             model=body.get("model"),
-            metadata=Metadata(
-                BBox(*bbox) if bbox else None, body.get("datetime"), body.get("properties", {})
-            ),
+            metadata=Metadata.from_json(body),
+            flags=tuple(body.get("flags", ())),
         )
 
 

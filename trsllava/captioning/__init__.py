@@ -1,0 +1,69 @@
+"""Captioners: what looks at pictures and writes records.
+
+A captioner is found by name: ``openai`` (any compatible server), ``transformers`` (a model on
+this machine), or a plug-in of the entry point group ``trsllava.captioners``, loaded when named.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+from trsllava.captioning.captioner import (
+    Captioned,
+    Captioner,
+    CaptionerUnavailable,
+    Failed,
+    Outcome,
+    Prepared,
+    Usage,
+)
+from trsllava.errors import InputError, UsageError
+
+GROUP = "trsllava.captioners"
+# Resolved even in a bare checkout, where no entry points are installed.
+_BUILT_IN = {
+    "openai": "trsllava.captioning.served:ServedCaptioner",
+    "transformers": "trsllava.captioning.local:LocalCaptioner",
+}
+
+
+def load_captioner(name: str, **options: Any) -> Captioner:
+    """Load a captioner by its registered name; ``options`` go to its factory.
+
+    Raises `InputError` if nothing has that name, `UsageError` if it does not take an option,
+    `MissingExtra` if it needs a package that is not here.
+    """
+    plugins = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in _BUILT_IN and name not in plugins:
+        known = ", ".join(sorted({*_BUILT_IN, *plugins}))
+        raise InputError(f"no captioner is called {name!r}; known: {known}")
+    try:
+        return _factory(name, plugins)(**options)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise UsageError(f"the captioner {name!r} cannot be made so: {error}") from error
+
+
+def _factory(name: str, plugins: Mapping[str, EntryPoint]) -> Callable[..., Captioner]:
+    """Import the class of a captioner; a built-in name cannot be taken over."""
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        return cast(Callable[..., Captioner], getattr(importlib.import_module(module), attribute))
+    try:
+        return cast(Callable[..., Captioner], plugins[name].load())
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"the captioner {name!r} of another package fails: {error}") from error
+
+
+__all__ = [
+    "Captioned",
+    "Captioner",
+    "CaptionerUnavailable",
+    "Failed",
+    "Outcome",
+    "Prepared",
+    "Usage",
+    "load_captioner",
+]

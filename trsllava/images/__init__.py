@@ -1,0 +1,1 @@
+"""Reading archives: what is in them, and the pixels of one image."""
