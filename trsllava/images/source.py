@@ -4,10 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from trsllava.errors import TrsllavaError
 from trsllava.records import Metadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+class Unreadable(TrsllavaError):
+    """A picture that no record can be made of; ``reason`` is one word that never varies."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class Window(NamedTuple):
@@ -139,5 +148,6 @@ __all__ = [
     "Skipped",
     "Source",
     "Unfit",
+    "Unreadable",
     "Window",
 ]
