@@ -59,7 +59,7 @@ with tempfile.TemporaryDirectory() as name:
     import_files(store, [folder / "records.jsonl"])
     encoder = Random()
     build_index(store, encoder)
-    searcher = open_searcher(store.view(), open_generation(store.layout), encoder)
+    searcher = open_searcher(store.view(), open_generation(store.layout, "imported"), encoder)
     draw = np.random.default_rng(2)
     owner = np.repeat(np.arange(IMAGES), CAPTIONS)
     dataset = Dataset(

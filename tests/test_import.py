@@ -179,7 +179,7 @@ def test_an_import_beside_an_index_build_harms_neither(tmp_path, store, monkeypa
         patched.setattr(os, "fsync", fsync)
         build_index(store, StubEncoder())
     assert len(imported) > 10
-    assert open_generation(store.layout).images == ("a.jpg",)
+    assert open_generation(store.layout, "imported").images == ("a.jpg",)
     assert store.view().records == 1 + len(imported)
     assert status_of(store)["index"]["records_not_indexed"] == len(imported)
     checked = verify(store)

@@ -139,7 +139,7 @@ def test_another_encoder_is_refused_with_both_fingerprints_and_the_command(make,
     from trsllava.index.generation import open_generation
     from trsllava.search.archive import open_searcher
 
-    generation = open_generation(store.layout)
+    generation = open_generation(store.layout, "imported")
     with pytest.raises(IndexUnusable) as caught:
         open_searcher(store.view(), generation, Other())
     assert fingerprint(Other()) in str(caught.value)
@@ -363,7 +363,7 @@ def test_another_processor_is_noticed_by_the_canary(make, encoder):
     from trsllava.index.generation import open_generation
     from trsllava.search.archive import open_searcher
 
-    generation = open_generation(store.layout)
+    generation = open_generation(store.layout, "imported")
     assert open_searcher(store.view(), generation, encoder).notes == ()
     canary = list(generation.manifest.canary)
     canary[0] += 0.5

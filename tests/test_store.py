@@ -155,7 +155,7 @@ def test_a_picture_is_found_in_its_folder_and_never_through_a_link_that_leads_ou
     assert image_path("missing.jpg", [inside]) is None
 
 
-@pytest.mark.parametrize("which", ["store.json", "log/00000001.json", "index/current"])
+@pytest.mark.parametrize("which", ["store.json", "log/00000001.json", "index/current-imported"])
 def test_a_newer_format_is_refused_clearly(store, give, which):
     give(record_line("a.jpg"))
     build_index(store, StubEncoder())
@@ -163,7 +163,7 @@ def test_a_newer_format_is_refused_clearly(store, give, which):
     path.write_bytes(seal({**unseal(path, 1), "version": 999}))
 
     def read():
-        open_generation(open_store(store.root).layout)
+        open_generation(open_store(store.root).layout, "imported")
         store.view()
 
     with pytest.raises(NewerFormat, match="upgrade"):
@@ -243,7 +243,7 @@ def test_the_store_equals_a_plain_dictionary_whatever_is_done(tmp_path_factory, 
         for image in (f"{n}.jpg" for n in range(10)):
             assert (view.find(image) is not None) == (image in model)
         if indexed:
-            searcher = open_searcher(view, open_generation(store.layout), encoder)
+            searcher = open_searcher(view, open_generation(store.layout, "imported"), encoder)
             hits = searcher.search(Query("x", top=20)).hits
             assert {hit.image for hit in hits} <= set(model)
             for hit in hits:
@@ -268,7 +268,9 @@ def test_indexing_again_encodes_only_what_is_new_and_equals_a_fresh_index(tmp_pa
     import_files(fresh, [file, more])
     build_index(fresh, StubEncoder())
     answers = [
-        open_searcher(s.view(), open_generation(s.layout), encoder).search(Query("c field")).hits
+        open_searcher(s.view(), open_generation(s.layout, "imported"), encoder)
+        .search(Query("c field"))
+        .hits
         for s in (grown, fresh)
     ]
     assert answers[0] == answers[1]

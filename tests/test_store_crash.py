@@ -172,7 +172,7 @@ def test_a_step_that_fails_leaves_the_old_state_and_the_next_try_succeeds(
         build_index(store, encoder)
         assert [record.image for record in store.view()] == ["a.jpg", "b.jpg"]
         assert store.view().bad_lines == 1
-        assert open_generation(store.layout).images == ("a.jpg", "b.jpg")
+        assert open_generation(store.layout, "imported").images == ("a.jpg", "b.jpg")
         checked = verify(store)
         assert checked.damaged == ()
         if finished:
@@ -214,7 +214,7 @@ def test_a_missing_file_is_found(tmp_path):
     import_files(store, [write_lines(tmp_path / "2", [record_line("b.jpg")])])
     build_index(store, StubEncoder())
     for path in sorted(p for p in store.root.rglob("*") if p.is_file()):
-        if path.name in ("lock", "00000002.json", "current", "store.json"):
+        if path.name in ("lock", "00000002.json", "current-imported", "store.json"):
             continue  # the newest of a chain, and what may be missing
         kept = path.read_bytes()
         path.unlink()
@@ -240,14 +240,14 @@ def test_an_index_build_killed_at_any_moment_leaves_a_whole_index(tmp_path):
         time.sleep(draw.uniform(0.05, 1.6))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        searcher = open_searcher(store.view(), open_generation(store.layout), encoder)
+        searcher = open_searcher(store.view(), open_generation(store.layout, "imported"), encoder)
         hits = searcher.search(Query("field", top=1000)).hits
         seen.add(len(hits))
         assert len(hits) in (200, 400)
         assert bool(searcher.notes) == (len(hits) == 200)
         assert verify(store).damaged == ()
     finish(worker("index", store.root))
-    assert len(open_generation(store.layout).images) == 400
+    assert len(open_generation(store.layout, "imported").images) == 400
     assert 200 in seen
 
 

@@ -46,7 +46,7 @@ def give(store, tmp_path):
 
 
 def search(store, text="field", **options):
-    searcher = open_searcher(store.view(), open_generation(store.layout), StubEncoder())
+    searcher = open_searcher(store.view(), open_generation(store.layout, "imported"), StubEncoder())
     return searcher.search(Query(text, **options))
 
 
@@ -219,8 +219,8 @@ def test_every_damage_to_an_index_is_repaired_by_building_it_again(indexed, capl
     files = [p for p in sorted(indexed.layout.index.rglob("*")) if p.is_file() and p.name != "lock"]
     names = [path.relative_to(indexed.layout.index / "000001").as_posix() for path in files[:-1]]
     assert "manifest.json" in names
-    assert files[-1].name == "current"
-    for name in [*names, "../current"]:
+    assert files[-1].name == "current-imported"
+    for name in [*names, "../current-imported"]:
         for damage in ("cut", "flipped", "gone"):
             folder = indexed.layout.index / build_index(indexed, StubEncoder()).name
             path = folder / name
@@ -231,7 +231,9 @@ def test_every_damage_to_an_index_is_repaired_by_building_it_again(indexed, capl
                 path.write_bytes(data[:-1] if damage == "cut" else bytes([data[0] ^ 1]) + data[1:])
             caplog.clear()
             assert build_index(indexed, StubEncoder()).name != folder.name, (name, damage)
-            assert ("building anew" in caplog.text) == ((name, damage) != ("../current", "gone"))
+            assert ("building anew" in caplog.text) == (
+                (name, damage) != ("../current-imported", "gone")
+            )
             assert [hit.image for hit in search(indexed).hits] == sound
     prune(indexed)
     checked = verify(indexed)
@@ -239,7 +241,7 @@ def test_every_damage_to_an_index_is_repaired_by_building_it_again(indexed, capl
 
 
 def test_the_index_command_asks_for_the_encoder_when_the_index_cannot_name_it(indexed):
-    (indexed.layout.index / "current").write_bytes(b"{}")
+    (indexed.layout.index / "current-imported").write_bytes(b"{}")
     with pytest.raises(StoreDamaged, match="trsllava index --embedder"):
         upkeep.index(indexed.root)
 
@@ -305,7 +307,7 @@ def test_every_kind_of_file_refuses_a_newer_version_clearly(indexed):
         "store.json": lambda: open_store(indexed.root),
         "log/*.json": indexed.view,
         "records/*/*.offsets.json": lambda: indexed.view().places(),
-        "index/current": lambda: open_generation(indexed.layout),
+        "index/current-imported": lambda: open_generation(indexed.layout, "imported"),
         "vectors/*/*.json": lambda: build_index(indexed, StubEncoder()),
     }
     for pattern, read in patterns.items():
@@ -319,8 +321,8 @@ def test_every_kind_of_file_refuses_a_newer_version_clearly(indexed):
     folder = indexed.layout.index / "000001"
     newer = seal({**unseal(folder / "manifest.json", 1), "version": 999})
     (folder / "manifest.json").write_bytes(newer)
-    make_current(indexed.layout, folder)
-    for read in (lambda: open_generation(indexed.layout), patterns["vectors/*/*.json"]):
+    make_current(indexed.layout, folder, "imported")
+    for read in (lambda: open_generation(indexed.layout, "imported"), patterns["vectors/*/*.json"]):
         with pytest.raises(NewerFormat, match="upgrade"):
             read()
     assert any("upgrade" in line for line in verify(indexed).damaged)
@@ -339,7 +341,7 @@ def test_bad_lines_of_no_commit_are_left_overs_that_prune_takes(indexed):
 
 
 def test_an_index_that_was_never_made_current_is_noted(indexed):
-    (indexed.layout.index / "current").unlink()
+    (indexed.layout.index / "current-imported").unlink()
     checked = verify(indexed)
     assert checked.damaged == ()
     assert any("does not answer yet" in note for note in checked.notes)

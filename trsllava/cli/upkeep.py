@@ -18,6 +18,7 @@ def index(
             "index's present one unless given.",
         ),
     ] = None,
+    records: RecordsOption = None,
 ) -> None:
     """Bring the index up to date with the records."""
     from trsllava.embedding import DEFAULT_EMBEDDER, load_embedder
@@ -29,14 +30,14 @@ def index(
     opened = open_store(store)
     if embedder is None:
         try:
-            current = read_current(opened.layout)
+            current = read_current(opened.layout, opened.view(records).set)
         except StoreDamaged as error:
             raise StoreDamaged(
                 f"{error}; name the encoder: trsllava index --embedder ID"
             ) from error
         embedder = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
     with resumable("trsllava index"):
-        manifest = build_index(opened, load_embedder(embedder))
+        manifest = build_index(opened, load_embedder(embedder), records=records)
     for field, count in manifest.too_long.items():
         note(f"{count} {field} texts are longer than the encoder's window")
     note(

@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 _SAMPLE = 20_000  # images that the scale is measured on
 
 
-def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> Manifest:
+def build_index(
+    store: Store, embedder: Embedder, kind: Kind | None = None, records: str | None = None
+) -> Manifest:
     """Bring the index up to date with the records.
 
     Parameters
@@ -44,6 +46,8 @@ def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> M
         What turns texts into vectors.
     kind
         ``flat`` (exact) or ``ivf`` (quantised); chosen by the number of texts unless given.
+    records
+        The record set; the current one unless given.
 
     Returns
     -------
@@ -57,16 +61,18 @@ def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> M
     """
     layout = store.layout
     with lock(layout.index / "lock", "trsllava index", wait=600.0):
-        view = store.view()
+        view = store.view(records)
         if view.records == 0:
             raise IndexUnusable(
-                f"no records yet in {store.root}; give it some with: trsllava import FILE"
+                f"no records yet in {store.root}; make some with: trsllava caption PATH, or give "
+                "it some with: trsllava import FILE"
             )
         key = fingerprint(embedder)
-        current = _current(layout)
+        current = _current(layout, view.set)
         if (
             current
             and (current.head, current.fingerprint) == (view.head, key)
+            and current.segments == view.segments
             and (kind in (None, current.kind))
             and _is_whole(layout, current)
         ):
@@ -80,14 +86,14 @@ def build_index(store: Store, embedder: Embedder, kind: Kind | None = None) -> M
         final = layout.index / manifest.name
         folder.rename(final)
         sync_folder(layout.index)
-        make_current(layout, final)
+        make_current(layout, final, view.set)
         return manifest
 
 
-def _current(layout: Layout) -> Manifest | None:
+def _current(layout: Layout, records: str) -> Manifest | None:
     """Return the manifest of the generation that answers, or None if it cannot be told."""
     try:
-        return read_current(layout)
+        return read_current(layout, records)
     except StoreDamaged as error:
         log.warning("building anew: %s", error)
         return None
@@ -130,6 +136,7 @@ def _build(
     np.save(folder / "places.npy", places, allow_pickle=False)
     draft = Manifest(
         name=_next_name(view.layout.index),
+        records=view.set,
         kind="flat",
         commit=view.number,
         head=view.head,

@@ -63,15 +63,16 @@ class Generation:
         return record
 
 
-def open_generation(layout: Layout) -> Generation:
-    """Open the generation that answers.
+def open_generation(layout: Layout, records: str) -> Generation:
+    """Open the generation that answers for a record set.
 
     Raises `IndexUnusable` if there is none yet.
     """
-    folder = current_folder(layout)
+    folder = current_folder(layout, records)
     if folder is None:
         raise IndexUnusable(
-            f"{layout.root} has no index yet; make it with: trsllava index --store {layout.root}"
+            f"{layout.root} has no index of the record set {records} yet; make it with: "
+            f"trsllava index --store {layout.root} --records {records}"
         )
     return load_generation(layout, folder)
 

@@ -11,17 +11,20 @@ from trsllava.store.files import publish, seal, sha256_of, unseal
 from trsllava.store.layout import VERSION, Layout, SegmentRef
 
 Kind = Literal["flat", "ivf"]
+_CURRENT = "current-"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a generation was built from and what its files must be.
 
-    ``commit`` and ``head`` name the state of the store, ``vectors`` the sha256 of the vectors of
-    each of ``segments``, ``canary`` is the vector of a fixed text as this machine computed it.
+    ``records`` is the record set, ``commit`` and ``head`` name the state of the store,
+    ``vectors`` the sha256 of the vectors of each of ``segments``, ``canary`` is the vector of a
+    fixed text as this machine computed it.
     """
 
     name: str
+    records: str
     kind: Kind
     commit: int
     head: str | None
@@ -57,12 +60,12 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest.from_json(unseal(folder / "manifest.json", VERSION))
 
 
-def current_folder(layout: Layout) -> Path | None:
-    """Return the folder of the generation that answers, or None before the first.
+def current_folder(layout: Layout, records: str) -> Path | None:
+    """Return the folder of the generation that answers for a record set, or None.
 
     Raises `StoreDamaged` if that generation is not the one that was made current.
     """
-    pointer = layout.index / "current"
+    pointer = _pointer(layout, records)
     if not pointer.exists():
         return None
     body = unseal(pointer, VERSION)
@@ -73,10 +76,21 @@ def current_folder(layout: Layout) -> Path | None:
     return folder
 
 
-def read_current(layout: Layout) -> Manifest | None:
-    """Return the manifest of the generation that answers, or None before the first."""
-    folder = current_folder(layout)
+def read_current(layout: Layout, records: str) -> Manifest | None:
+    """Return the manifest of the generation that answers for a record set, or None."""
+    folder = current_folder(layout, records)
     return None if folder is None else read_manifest(folder)
+
+
+def read_all_current(layout: Layout) -> list[Manifest]:
+    """Return the manifests of all generations that answer for some record set."""
+    pointers = sorted(layout.index.glob(f"{_CURRENT}*"))
+    found = [read_current(layout, path.name.removeprefix(_CURRENT)) for path in pointers]
+    return [manifest for manifest in found if manifest is not None]
+
+
+def _pointer(layout: Layout, records: str) -> Path:
+    return layout.index / f"{_CURRENT}{records}"
 
 
 def indexed_images(folder: Path) -> tuple[str, ...]:
@@ -91,12 +105,12 @@ def indexed_images(folder: Path) -> tuple[str, ...]:
         raise StoreDamaged(f"{path} is damaged ({error}); run: trsllava index") from error
 
 
-def make_current(layout: Layout, folder: Path) -> None:
-    """Let the generation in ``folder`` answer from now on: one rename."""
+def make_current(layout: Layout, folder: Path, records: str) -> None:
+    """Let the generation in ``folder`` answer for a record set from now on: one rename."""
     body = {
         "format": "trsllava-current",
         "version": VERSION,
         "name": folder.name,
         "manifest_sha256": sha256_of(folder / "manifest.json"),
     }
-    publish(layout.index / "current", seal(body))
+    publish(_pointer(layout, records), seal(body))

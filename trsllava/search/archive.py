@@ -154,9 +154,10 @@ def open_archive(
         view = store.view(records)
         if view.records == 0:
             raise IndexUnusable(
-                f"no records yet in {store.root}; give it some with: trsllava import FILE"
+                f"no records yet in {store.root}; make some with: trsllava caption PATH, or give "
+                "it some with: trsllava import FILE"
             )
-        generation = open_generation(store.layout)
+        generation = open_generation(store.layout, view.set)
         name = embedder or str(generation.manifest.embedder["name"])
         if name not in encoders:
             encoders[name] = load_embedder(name)

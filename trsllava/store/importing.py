@@ -147,19 +147,21 @@ class _Merging:
 
     def _is_news(self, line: RecordLine) -> bool:
         place = self.view.find(line.image)
-        if place is None:
-            self.counts["added"] += 1
-            return True
-        if self.view.line(place) == line.line:
+        if place is not None and self.view.line(place) == line.line:
             self.counts["unchanged"] += 1
             return False
+        if place is None or self.view.segments[place.segment].set != IMPORTED:
+            # What was given overlays what any captioner said or would say.
+            if place is not None or self.view.took_in(line.image):
+                self.gone.append(line.image)
+            self.counts["added"] += 1
+            return True
         if not self.update:
             raise ConflictError(
                 f"{line.image} has another record in the store already. Nothing was imported; "
                 "replace the records of images that are there with --update"
             )
         self.counts["updated"] += 1
-        self.counts["gone_thin"] += place.row in self.view.sidecar(place.segment).thin
         self.gone.append(line.image)
         return True
 
@@ -212,8 +214,7 @@ def _commit(
             kind="import",
             previous=view.head,
             segments=segments,
-            gone=tuple(merging.gone),
-            gone_thin=counts["gone_thin"],
+            gone=(*merging.gone, *filter(view.took_in, quarantined)),
             images=() if images is None else (str(images),),
             quarantined=quarantined,
             bad_lines=bad_lines if new_aside else 0,

@@ -11,21 +11,29 @@
     records/<set>/<name>.offsets.json    its sidecar: the ids and where their lines begin
     bad-lines/<number>.jsonl             journal lines: what a commit could not read, and why
     journal/<key>.journal                an import that is not finished
+    intake/<name>.jsonl                  an intake: a header line, then one image a line, as
+                                         `trsllava.images` found it, cut in lots
+    records/<set>/set.json               what the fingerprint of a record set stands for
+    records/<set>/lots/<lot>.json        what became of a finished lot (`lots.LotManifest`)
+    leases/<set>/<lot>.<n>.json          who works on a lot; the highest n counts
+    journal/<set>/<lot>.<n>-<token>.journal    what that worker has done of it so far
+    side/<set>/<lot>.jsonl               what varies between runs: times, tokens, raw replies
     vectors/<embedder>/<name>.npy        float16 (texts, dimension): the texts of one segment,
                                          record by record, in the order of `Record.texts`
     vectors/<embedder>/<name>.json       their manifest
     index/<name>/                        one generation (see `trsllava.index.generation`)
-    index/current                        the name of the generation that answers
+    index/current-<set>                  the name of the generation that answers for a set
     index/lock                           held by the one who builds
 
 ``<name>`` is the first 32 hex digits of the segment's sha256; ``<set>`` is a
-record set: the fingerprint of a captioner, or ``imported`` for records that
-were given; ``<embedder>`` is the embedder's fingerprint. Intakes, lots and
-leases of the captioning job will stand beside these.
+record set: the fingerprint of a captioner with its settings, or ``imported`` for
+records that were given; ``<embedder>`` is the embedder's fingerprint.
 
 Small JSON files are sealed: they carry the sha256 of their own content
-(`files.seal`). Each commit names the sha256 of the segments that it adds and
-of the commit before it. Published files never change.
+(`files.seal`). Each commit names the sha256 of the segments and intakes that it
+adds and of the commit before it. A finished lot needs no commit: it stands where
+its intake stands, so workers never wait for each other. Published files never
+change; only a compaction gives a lot whose images are gone a new manifest.
 """
 
 from collections.abc import Mapping
@@ -57,15 +65,56 @@ class SegmentRef:
 
 
 @dataclass(frozen=True, slots=True)
+class LotRef:
+    """A lot: so many images between two bytes of its intake's file, the unit of work."""
+
+    name: str
+    images: int
+    first: str
+    last: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeRef:
+    """The images that a record set took in at one time; ``number`` is that of its commit.
+
+    ``paths`` are what was listed, ``skipped`` counts by reason what is no image there.
+    """
+
+    set: str
+    number: int
+    sha256: str
+    images: int
+    lots: tuple[LotRef, ...]
+    paths: tuple[str, ...]
+    skipped: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """Return the name of its file."""
+        return self.sha256[:32]
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` made."""
+        lots = tuple(LotRef(**lot) for lot in body["lots"])
+        return cls(**{**body, "lots": lots, "paths": tuple(body["paths"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """What one writer did at one time.
 
-    ``gone`` are the ids whose earlier record no longer counts (removed, or
-    replaced by one in ``segments``), ``gone_thin`` how many of these were thin.
-    ``images`` are folders of pictures, ``quarantined`` gives images without a
-    record their reason (an empty one takes the image out), ``bad_lines`` counts
-    lines set aside and ``bad_files`` names the files that keep them, with sha256.
-    A compaction lists every segment that is left and stands for all before it.
+    ``gone`` are the ids of which nothing said before counts any longer (removed,
+    replaced by a record in ``segments``, or taken in again). ``intakes`` are images
+    to caption, ``current`` is the record set that answers from now on. ``images``
+    are folders of pictures, ``quarantined`` gives images without a record their
+    reason, ``bad_lines`` counts lines set aside
+    and ``bad_files`` names the files that keep them, with sha256. A compaction
+    stands for all before it: it lists every segment and intake that is left, and
+    in ``tombs`` which commit made an image of these intakes gone.
     """
 
     number: int
@@ -73,7 +122,9 @@ class Commit:
     previous: str | None
     segments: tuple[SegmentRef, ...] = ()
     gone: tuple[str, ...] = ()
-    gone_thin: int = 0
+    intakes: tuple[IntakeRef, ...] = ()
+    current: str | None = None
+    tombs: Mapping[str, int] = field(default_factory=dict)
     images: tuple[str, ...] = ()
     quarantined: Mapping[str, str] = field(default_factory=dict)
     bad_lines: int = 0
@@ -89,6 +140,7 @@ class Commit:
         values = {key: body[key] for key in cls.__slots__ if key in body}
         values["segments"] = tuple(SegmentRef(**ref) for ref in body["segments"])
         values["gone"] = tuple(body["gone"])
+        values["intakes"] = tuple(IntakeRef.from_json(ref) for ref in body.get("intakes", ()))
         values["images"] = tuple(body["images"])
         return cls(**values)
 
@@ -121,8 +173,23 @@ class Layout:
 
     @property
     def journals(self) -> Path:
-        """The folder of unfinished imports."""
+        """The folder of unfinished imports, and of unfinished lots, one folder a set."""
         return self.root / "journal"
+
+    @property
+    def intakes(self) -> Path:
+        """The folder of intakes."""
+        return self.root / "intake"
+
+    @property
+    def leases(self) -> Path:
+        """The folder of leases, one folder a set."""
+        return self.root / "leases"
+
+    @property
+    def side(self) -> Path:
+        """The folder of side logs, one folder a set."""
+        return self.root / "side"
 
     @property
     def vectors(self) -> Path:
@@ -154,3 +221,15 @@ class Layout:
     def segment_vectors(self, embedder: str, ref: SegmentRef) -> Path:
         """Return the file of a segment's text vectors."""
         return self.vectors / embedder / f"{ref.name}.npy"
+
+    def intake(self, ref: IntakeRef) -> Path:
+        """Return an intake's file."""
+        return self.intakes / f"{ref.name}.jsonl"
+
+    def set_file(self, set_name: str) -> Path:
+        """Return the file that says what a set's fingerprint stands for."""
+        return self.records / set_name / "set.json"
+
+    def lot(self, set_name: str, lot: str) -> Path:
+        """Return the manifest of a finished lot."""
+        return self.records / set_name / "lots" / f"{lot}.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from trsllava.errors import StoreError
 from trsllava.records import image_id
 from trsllava.store.files import lock, publish, seal, sweep, unseal
-from trsllava.store.layout import VERSION, Commit, Layout
+from trsllava.store.layout import IMPORTED, VERSION, Commit, Layout
 from trsllava.store.view import View, read_view
 
 
@@ -28,22 +28,25 @@ class Store:
         return read_view(self.layout, records)
 
     @contextmanager
-    def writing(self, purpose: str) -> Iterator[View]:
+    def writing(self, purpose: str, wait: float = 60.0) -> Iterator[View]:
         """Hold the writers' lock and yield the state that the next commit follows.
 
         Parameters
         ----------
         purpose
             Who holds the lock, for the message that others see.
+        wait
+            For how many seconds another holder is waited for.
 
         Yields
         ------
         View
             The newest state, which cannot change while the lock is held.
         """
-        with lock(self.layout.lock, purpose):
-            # Vectors and index have a lock of their own: whoever builds now must not be disturbed.
-            sweep(self.layout.log, self.layout.records, self.layout.bad_lines)
+        with lock(self.layout.lock, purpose, wait):
+            # Captioning, vectors and index do not hold this lock: they must not be disturbed.
+            imported = self.layout.records / IMPORTED
+            sweep(self.layout.log, imported, self.layout.intakes, self.layout.bad_lines)
             yield self.view()
 
     def commit(self, after: View, commit: Commit) -> None:

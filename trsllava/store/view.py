@@ -1,15 +1,25 @@
 """A view: the store as it stood after one commit. It never changes and takes no lock."""
 
-from collections import OrderedDict
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from trsllava.errors import StoreDamaged, UsageError
 from trsllava.records import Record
 from trsllava.store.files import sha256_of, unseal
-from trsllava.store.layout import IMPORTED, VERSION, Commit, Layout, SegmentRef
+from trsllava.store.layout import (
+    IMPORTED,
+    VERSION,
+    Commit,
+    IntakeRef,
+    Layout,
+    LotRef,
+    SegmentRef,
+)
+from trsllava.store.lots import LotManifest, read_lot, read_rows
 from trsllava.store.segments import Offsets, parse_line, read_line, read_offsets
 
 _SIDECARS_KEPT = 64
@@ -23,10 +33,28 @@ class Place(NamedTuple):
     row: int
 
 
-class View:
-    """The records of a store after its commit ``number``."""
+class Lot(NamedTuple):
+    """A lot of the view's record set, and what became of it if it is finished."""
 
-    def __init__(self, layout: Layout, history: tuple[Commit, ...], head: str | None) -> None:
+    intake: IntakeRef
+    ref: LotRef
+    manifest: LotManifest | None
+
+
+class View:
+    """The records of a store after its commit ``number``, seen through one record set.
+
+    Imported records overlay every set. ``records``, ``quarantined`` and ``pending`` add up to
+    the images.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        history: tuple[Commit, ...],
+        head: str | None,
+        set_name: str = IMPORTED,
+    ) -> None:
         """Take what was done, and the digest of the newest commit.
 
         Parameters
@@ -37,7 +65,9 @@ class View:
             The commits that are kept, oldest first; the last compaction and those after it make
             the state.
         head
-            The sha256 of the newest commit's file; it names this state of the store.
+            The sha256 of the newest commit's file; with the finished lots it names this state.
+        set_name
+            The record set.
         """
         folds = [n for n, commit in enumerate(history) if commit.kind == "compact"]
         commits = history[folds[-1] :] if folds else history
@@ -45,24 +75,72 @@ class View:
         self.history = history
         self.commits = commits
         self.head = head
-        self.segments: tuple[SegmentRef, ...] = tuple(r for c in commits for r in c.segments)
-        self._born = [c.number for c in commits for _ in c.segments]
+        self.set = set_name
+        self.intakes: tuple[IntakeRef, ...] = tuple(i for c in commits for i in c.intakes)
+        self.lots: tuple[Lot, ...] = tuple(
+            Lot(intake, ref, read_lot(layout, set_name, ref.name))
+            for intake in self.intakes
+            if intake.set == set_name
+            for ref in intake.lots
+        )
+        born = [(c.number, ref) for c in commits for ref in c.segments]
+        for lot in self.lots:
+            if lot.manifest is not None:
+                born += [(lot.intake.number, ref) for ref in lot.manifest.segments]
+        born.sort(key=lambda entry: entry[0])
+        self.segments: tuple[SegmentRef, ...] = tuple(ref for _, ref in born)
+        self._born = [number for number, _ in born]
         self._sidecars: OrderedDict[int, Offsets] = OrderedDict()
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of all record sets, the imported records' among them."""
+        return tuple(sorted({IMPORTED, *(intake.set for intake in self.intakes)}))
 
     @property
     def number(self) -> int:
         """The number of the newest commit, 0 before the first."""
         return self.commits[-1].number if self.commits else 0
 
+    @cached_property
+    def tombs(self) -> dict[str, int]:
+        """The commit since which nothing said before about an image counts."""
+        found: dict[str, int] = {}
+        for commit in self.commits:
+            found.update(commit.tombs)
+            found.update(dict.fromkeys(commit.gone, commit.number))
+        return found
+
+    @cached_property
+    def _tombs_sorted(self) -> list[str]:
+        return sorted(self.tombs)
+
+    def _buried(self, born: int, first: str, last: str) -> list[str]:
+        """Return the images between two ids of which a commit after ``born`` says gone."""
+        ids = self._tombs_sorted
+        found = ids[bisect_left(ids, first) : bisect_right(ids, last)]
+        return [image for image in found if self.tombs[image] > born]
+
+    @cached_property
+    def _dead(self) -> list[frozenset[int]]:
+        """The rows of each segment whose record no longer counts."""
+        dead = []
+        for segment, (born, ref) in enumerate(zip(self._born, self.segments, strict=True)):
+            buried = self._buried(born, ref.first, ref.last)
+            rows = (self.sidecar(segment).row(image) for image in buried)
+            dead.append(frozenset(row for row in rows if row is not None))
+        return dead
+
     @property
     def records(self) -> int:
         """How many images have a record."""
-        return sum(r.records for r in self.segments) - sum(len(c.gone) for c in self.commits)
+        return sum(r.records for r in self.segments) - sum(map(len, self._dead))
 
     @property
     def thin(self) -> int:
         """How many records hold fewer than fifteen texts."""
-        return sum(r.thin for r in self.segments) - sum(c.gone_thin for c in self.commits)
+        dead = (len(rows & self.sidecar(n).thin) for n, rows in enumerate(self._dead) if rows)
+        return sum(r.thin for r in self.segments) - sum(dead)
 
     @property
     def bad_lines(self) -> int:
@@ -80,17 +158,70 @@ class View:
         given = [folder for commit in reversed(self.commits) for folder in commit.images]
         return tuple(Path(folder) for folder in dict.fromkeys(given))
 
+    def rows(self, lot: Lot) -> list[dict[str, Any]]:
+        """Return the images of a lot that still count, as the intake lists them."""
+        rows = read_rows(self.layout, lot.intake, lot.ref)
+        gone = set(self._buried(lot.intake.number, lot.ref.first, lot.ref.last))
+        return [row for row in rows if row["image"] not in gone] if gone else rows
+
     @cached_property
-    def quarantined(self) -> dict[str, str]:
-        """The images without a record that came with a reason for it."""
+    def pending(self) -> int:
+        """How many images of the set wait for a captioner."""
+        waiting = 0
+        for lot in self.lots:
+            if lot.manifest is None:
+                buried = self._buried(lot.intake.number, lot.ref.first, lot.ref.last)
+                waiting += len(self.rows(lot)) if buried else lot.ref.images
+        return waiting
+
+    @cached_property
+    def refused(self) -> dict[str, str]:
+        """The images that an import named without a record, and why."""
         found: dict[str, str] = {}
         for commit in self.commits:
-            found.update(commit.quarantined)
             for image in commit.gone:
                 found.pop(image, None)
-        return {
-            image: why for image, why in sorted(found.items()) if why and self.find(image) is None
-        }
+            found.update(commit.quarantined)
+        return {image: why for image, why in sorted(found.items()) if self.find(image) is None}
+
+    @cached_property
+    def quarantined(self) -> dict[str, str]:
+        """The images that have no record, and why."""
+        found = dict(self.refused)
+        for lot in self.lots:
+            for image, why in lot.manifest.quarantined.items() if lot.manifest else ():
+                if self.tombs.get(image, 0) <= lot.intake.number:
+                    found[image] = why
+        return dict(sorted(found.items()))
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many things were no images where the set's images came from, by reason."""
+        newest = {i.paths: i.skipped for i in self.intakes if i.set == self.set}
+        return sum((Counter(counts) for counts in newest.values()), Counter())
+
+    def took_in(self, image: str) -> bool:
+        """Whether any record set took the image in and it still counts there."""
+        for intake in self.intakes:
+            if self.tombs.get(image, 0) > intake.number:
+                continue
+            for ref in intake.lots:
+                if ref.first <= image <= ref.last and image in self._lot_ids(intake, ref):
+                    return True
+        return False
+
+    def _lot_ids(self, intake: IntakeRef, ref: LotRef) -> frozenset[str]:
+        kept = self._ids.get(ref.name)
+        if kept is None:
+            kept = frozenset(row["image"] for row in read_rows(self.layout, intake, ref))
+            self._ids[ref.name] = kept
+            if len(self._ids) > _SIDECARS_KEPT:
+                self._ids.popitem(last=False)
+        return kept
+
+    @cached_property
+    def _ids(self) -> OrderedDict[str, frozenset[str]]:
+        return OrderedDict()
 
     def gone_since(self, number: int, head: str | None) -> frozenset[str] | None:
         """Return the images whose record was removed or replaced after a commit.
@@ -118,35 +249,21 @@ class View:
 
     def find(self, image: str) -> Place | None:
         """Return where the record of an image stands, or None."""
-        end = len(self.segments)
-        for commit in reversed(self.commits):
-            start = end - len(commit.segments)
-            for segment in range(start, end):
-                ref = self.segments[segment]
-                if ref.first <= image <= ref.last:
-                    row = self.sidecar(segment).row(image)
-                    if row is not None:
-                        return Place(image, segment, row)
-            end = start
-            if image in self._gone(commit):
+        tomb = self.tombs.get(image, 0)
+        for segment in range(len(self.segments) - 1, -1, -1):
+            if self._born[segment] < tomb:
                 return None
+            ref = self.segments[segment]
+            if ref.first <= image <= ref.last:
+                row = self.sidecar(segment).row(image)
+                if row is not None:
+                    return Place(image, segment, row)
         return None
-
-    def _gone(self, commit: Commit) -> frozenset[str]:
-        return self._gone_sets[commit.number]
-
-    @cached_property
-    def _gone_sets(self) -> dict[int, frozenset[str]]:
-        return {commit.number: frozenset(commit.gone) for commit in self.commits}
 
     def live_rows(self, segment: int) -> list[int]:
         """Return the rows of a segment whose record counts."""
-        later = [self._gone(c) for c in self.commits if c.gone and c.number > self._born[segment]]
-        ids = self.sidecar(segment).ids
-        if not later:
-            return list(range(len(ids)))
-        gone = frozenset().union(*later)
-        return [row for row, image in enumerate(ids) if image not in gone]
+        dead = self._dead[segment]
+        return [row for row in range(self.segments[segment].records) if row not in dead]
 
     def places(self) -> list[Place]:
         """Return every live record's place, sorted by image id."""
@@ -184,11 +301,43 @@ class View:
 def read_view(layout: Layout, records: str | None = None) -> View:
     """Read the newest state of a store.
 
-    Raises `UsageError` if it has no record set of the name ``records``. `StoreDamaged` if a
-    commit is damaged, or one is missing between others.
+    Parameters
+    ----------
+    layout
+        Where the store lies.
+    records
+        The record set, or the beginning of its name; the current one unless given.
+
+    Returns
+    -------
+    View
+        The state, seen through that set.
+
+    Raises
+    ------
+    UsageError
+        If it has no record set of the name ``records``, or several begin so.
+    StoreDamaged
+        If a commit is damaged, or one is missing between others.
     """
-    if records not in (None, IMPORTED):
-        raise UsageError(f"no record set {records!r} in {layout.root}; it has: {IMPORTED}")
+    commits, head = _history(layout)
+    sets = {intake.set for commit in commits for intake in commit.intakes}
+    if records is None:
+        current = [c.current for c in commits if c.current is not None]
+        name = current[-1] if current else IMPORTED
+    else:
+        found = [known for known in sorted(sets | {IMPORTED}) if known.startswith(records)]
+        if len(found) != 1 or not records:
+            raise UsageError(
+                f"{'several record sets begin with' if found else 'no record set'} {records!r} "
+                f"in {layout.root}; it has: {', '.join(sorted(sets | {IMPORTED}))}"
+            )
+        name = found[0]
+    return View(layout, commits, head, name)
+
+
+def _history(layout: Layout) -> tuple[tuple[Commit, ...], str | None]:
+    """Return all commits, oldest first, and the digest of the newest one's file."""
     commits: list[Commit] = []
     head: str | None = None
     for path in commit_files(layout):
@@ -205,7 +354,7 @@ def read_view(layout: Layout, records: str | None = None) -> View:
         raise StoreDamaged(
             f"{layout.log} lacks the commits before {commits[0].number}; restore them"
         )
-    return View(layout, tuple(commits), head)
+    return tuple(commits), head
 
 
 def commit_files(layout: Layout) -> list[Path]:

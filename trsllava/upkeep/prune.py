@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from trsllava.index.manifest import read_current
+from trsllava.index.manifest import read_all_current
 from trsllava.store.files import lock
 from trsllava.store.store import Store
 from trsllava.store.view import commit_files
@@ -21,22 +21,24 @@ def prune(store: Store) -> list[Path]:
     """
     layout = store.layout
     with store.writing("trsllava prune") as view, lock(layout.index / "lock", "trsllava prune"):
-        current = read_current(layout)
+        answering = read_all_current(layout)
         first = view.commits[0].number if view.commits else 0
-        needed = min(first, current.commit + 1) if current else first
+        needed = min([first, *(manifest.commit + 1 for manifest in answering)])
         doomed = [path for path in commit_files(layout) if int(path.stem) < needed]
-        kept = {ref.name for ref in view.segments}
-        kept |= {ref.name for ref in current.segments} if current else set()
+        views = [store.view(name) for name in view.sets]
+        kept = {ref.name for each in views for ref in each.segments}
+        kept |= {ref.name for manifest in answering for ref in manifest.segments}
         for folder, suffixes in ((layout.records, _SEGMENT_FILES), (layout.vectors, _VECTOR_FILES)):
-            for path in sorted(folder.glob("*/*")):
+            for path in sorted(folder.glob("*/[0-9a-f]*.*")):
                 stem, _, suffix = path.name.partition(".")
                 if suffix in suffixes and stem not in kept:
                     doomed.append(path)
         bad_lines = sorted(layout.bad_lines.glob("*.jsonl"))
         doomed += [path for path in bad_lines if path.name not in view.bad_files]
-        for path in sorted(layout.index.glob("[0-9]*")):
-            if current is None or path.name != current.name:
-                doomed.append(path)
+        names = {manifest.name for manifest in answering}
+        doomed += [path for path in sorted(layout.index.glob("[0-9]*")) if path.name not in names]
+        intakes = {ref.name for ref in view.intakes}
+        doomed += [p for p in sorted(layout.intakes.glob("*.jsonl")) if p.stem not in intakes]
         for path in doomed:
             if path.is_dir():
                 shutil.rmtree(path)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from trsllava.index.manifest import current_folder, indexed_images, read_manifest
-from trsllava.store.layout import IMPORTED
 from trsllava.store.store import Store
 from trsllava.store.view import View
 
@@ -14,14 +13,14 @@ def status_of(store: Store, records: str | None = None) -> dict[str, Any]:
     quarantined = view.quarantined
     return {
         "store": str(store.root),
-        "images": view.records + len(quarantined),
+        "images": view.records + len(quarantined) + view.pending,
         "records": view.records,
         "thin": view.thin,
         "quarantined": len(quarantined),
-        "pending": 0,
-        "skipped": 0,
+        "pending": view.pending,
+        "skipped": sum(view.skipped.values()),
         "bad_lines": view.bad_lines,
-        "fingerprint": IMPORTED,
+        "fingerprint": view.set,
         "segments": len(view.segments),
         "image_folders": [str(folder) for folder in view.image_folders],
         "index": _index(store, view),
@@ -29,7 +28,7 @@ def status_of(store: Store, records: str | None = None) -> dict[str, Any]:
 
 
 def _index(store: Store, view: View) -> dict[str, Any] | None:
-    folder = current_folder(store.layout)
+    folder = current_folder(store.layout, view.set)
     if folder is None:
         return None
     manifest = read_manifest(folder)

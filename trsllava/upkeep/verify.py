@@ -1,12 +1,12 @@
 """Verifying: every file of a store is hashed again and held against what names it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from trsllava.errors import StoreError
-from trsllava.index.manifest import Manifest, read_current, read_manifest
+from trsllava.index.manifest import Manifest, read_all_current, read_manifest
 from trsllava.store.files import TEMPORARY, sha256_of, unseal
 from trsllava.store.journal import payload_of
 from trsllava.store.layout import VERSION, Layout
@@ -35,17 +35,18 @@ def verify(store: Store) -> Verification:
     if checking.damaged:
         return checking.result()  # nothing else can be told from a damaged log
     try:
-        view = store.view()
-        current = read_current(store.layout)
+        views = [store.view(name) for name in store.view().sets]
+        answering = read_all_current(store.layout)
     except StoreError as error:
         checking.damaged.append(str(error))
         return checking.result()
-    _check_records(checking, view, current)
-    _check_bad_lines(checking, view)
-    for path in sorted(store.layout.journals.glob("*.journal")):
+    _check_intakes(checking, views[0])
+    _check_records(checking, views, answering)
+    _check_bad_lines(checking, views[0])
+    for path in sorted(store.layout.journals.rglob("*.journal")):
         _check_journal(checking, path)
     digests = _check_vectors(checking)
-    _check_generations(checking, view, current, digests)
+    _check_generations(checking, views[0], answering, digests)
     checking.note_strays()
     return checking.result()
 
@@ -79,7 +80,12 @@ class _Checking:
 
     def note_strays(self) -> None:
         """Say which files nothing names."""
-        files = (path for path in sorted(self.layout.root.rglob("*")) if path.is_file())
+        own = (self.layout.leases, self.layout.side)  # these vary between runs
+        files = (
+            path
+            for path in sorted(self.layout.root.rglob("*"))
+            if path.is_file() and not any(folder in path.parents for folder in own)
+        )
         strays = [path for path in files if path not in self.seen]
         for path in strays:
             if path.name.endswith(TEMPORARY) or ".building-" in str(path):
@@ -92,16 +98,34 @@ class _Checking:
         return Verification(self.files, tuple(self.damaged), tuple(self.notes))
 
 
-def _check_records(checking: _Checking, view: View, current: Manifest | None) -> None:
+def _check_intakes(checking: _Checking, view: View) -> None:
     layout = checking.layout
-    named = {ref.name for commit in view.history for ref in commit.segments}
-    if current is not None:
-        named |= {ref.name for ref in current.segments}  # it answers until the next build
-    for number, ref in enumerate(view.segments):
-        if checking.check_sha256(layout.offsets(ref), ref.offsets_sha256):
-            checking.check_sha256(layout.segment(ref), ref.sha256)
-            checking.check(layout.offsets(ref), lambda _, n=number: _agrees(view, n))  # type: ignore[misc]
-    for path in sorted(layout.records.glob("*/*")):
+    for intake in view.intakes:
+        checking.check_sha256(layout.intake(intake), intake.sha256)
+        set_file = layout.set_file(intake.set)
+        if set_file not in checking.seen:
+            checking.check(set_file, lambda path: bool(unseal(path, VERSION)))
+        for lot in intake.lots:
+            manifest = layout.lot(intake.set, lot.name)
+            if manifest.exists():
+                checking.check(manifest, lambda path: bool(unseal(path, VERSION)))
+
+
+def _check_records(
+    checking: _Checking, views: Sequence[View], answering: Sequence[Manifest]
+) -> None:
+    layout = checking.layout
+    named = {ref.name for commit in views[0].history for ref in commit.segments}
+    named |= {ref.name for manifest in answering for ref in manifest.segments}
+    for view in views:
+        for number, ref in enumerate(view.segments):
+            named.add(ref.name)
+            if layout.offsets(ref) in checking.seen:
+                continue
+            if checking.check_sha256(layout.offsets(ref), ref.offsets_sha256):
+                checking.check_sha256(layout.segment(ref), ref.sha256)
+                checking.check(layout.offsets(ref), lambda _, v=view, n=number: _agrees(v, n))  # type: ignore[misc]
+    for path in sorted(path for path in layout.records.glob("*/*") if path.is_file()):
         if path in checking.seen or path.name.endswith(TEMPORARY):
             continue
         stem, _, suffix = path.name.partition(".")
@@ -164,30 +188,29 @@ def _check_vectors(checking: _Checking) -> dict[Path, str]:
 
 
 def _check_generations(
-    checking: _Checking, view: View, current: Manifest | None, digests: Mapping[Path, str]
+    checking: _Checking, view: View, answering: Sequence[Manifest], digests: Mapping[Path, str]
 ) -> None:
-    pointer = checking.layout.index / "current"
-    if pointer.exists():
+    for pointer in sorted(checking.layout.index.glob("current-*")):
         checking.check(pointer, lambda path: bool(unseal(path, VERSION)))
     folders = sorted(checking.layout.index.glob("[0-9]*"))
     for folder in folders:
         if checking.check(folder / "manifest.json", lambda path: bool(unseal(path, VERSION))):
             for path, digest in _generation_files(folder):
                 checking.check_sha256(path, digest)
-    if current is None:
+    if not answering:
         checking.notes += [f"{folder}: does not answer yet; {_REPAIR}" for folder in folders[-1:]]
-        return
-    for ref, digest in zip(current.segments, current.vectors, strict=True):
-        path = checking.layout.segment_vectors(current.fingerprint, ref)
-        if digests.get(path) != digest:
+    for current in answering:
+        for ref, digest in zip(current.segments, current.vectors, strict=True):
+            path = checking.layout.segment_vectors(current.fingerprint, ref)
+            if digests.get(path) != digest:
+                checking.damaged.append(
+                    f"{path}: not what index {current.name} was built from; {_REPAIR}"
+                )
+        if view.gone_since(current.commit, current.head) is None:
             checking.damaged.append(
-                f"{path}: not what index {current.name} was built from; {_REPAIR}"
+                f"{checking.layout.log}: lacks commit {current.commit} of index {current.name}; "
+                f"restore it from a backup, or {_REPAIR}"
             )
-    if view.gone_since(current.commit, current.head) is None:
-        checking.damaged.append(
-            f"{checking.layout.log}: lacks commit {current.commit} of index {current.name}; "
-            f"restore it from a backup, or {_REPAIR}"
-        )
 
 
 def _generation_files(folder: Path) -> Iterator[tuple[Path, str]]:
