@@ -4,6 +4,9 @@ The low limit is the 2nd percentile of the valid values of the whole scene, the 
 98th, so that clouds, glints and broken pixels do not take the whole range. The three bands of
 a picture share their limits: limits of its own for each band would shift the colours (a band
 that is zero everywhere stays black). Unsigned 8-bit values are a picture already and stay.
+
+Pixels that are zero in all bands do not count, unless nothing else is there: they are mostly
+fill that was not declared.
 """
 
 from typing import Any
@@ -21,7 +24,7 @@ def limits(values: Any, valid: Any) -> tuple[float, float]:
     Parameters
     ----------
     values
-        Array of real numbers, any shape: the pixels of all bands of the picture.
+        Array of real numbers (bands, rows, columns) or (rows, columns): all bands of the picture.
     valid
         Array of bool that broadcasts to it: False where there is no data.
 
@@ -46,13 +49,26 @@ def limits(values: Any, valid: Any) -> tuple[float, float]:
             return 0.0, 1.0
         info = np.iinfo(values.dtype)
         return float(info.min), float(info.max)
-    # Interpolated as float64: between two values of a narrow type the difference overflows.
-    low, high = (float(value) for value in np.percentile(known.astype(float), PERCENTILES))
+    # Most products fill the ground outside the swath with zeros and do not say so.
+    filled = values.any(axis=0) if values.ndim == 3 else values != 0
+    low, high = _percentiles(values[inside & filled])
+    if low == high:
+        low, high = _percentiles(known)
     if low == high:
         low, high = float(known.min()), float(known.max())
     if low == high:
         low, high = min(0.0, 2 * low), max(0.0, 2 * low)
     return (low, high) if high - low > _NOTHING else (0.0, 1.0)
+
+
+def _percentiles(known: Any) -> tuple[float, float]:
+    import numpy as np
+
+    if not known.size:
+        return 0.0, 0.0
+    # As float64: between two values of a narrow type the difference overflows.
+    low, high = np.percentile(known.astype(float), PERCENTILES)
+    return float(low), float(high)
 
 
 def apply(array: Any, limits: tuple[float, float]) -> Any:

@@ -1,0 +1,178 @@
+"""Opening rasters: the file itself and nothing beside it, under it or far away.
+
+Only GeoTIFF and JPEG 2000 are opened, told by their first bytes, never a format that names
+other files (VRT) or addresses. Files beside the raster (``.aux.xml``, ``.ovr``, ``.msk``, world
+files) are not looked at: pictures must not change with what lies around them.
+"""
+
+import os
+import stat
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from trsllava.errors import MissingExtra
+from trsllava.images.source import Unreadable
+from trsllava.untrusted import printable
+
+_DRIVERS = (
+    (b"II*\0", "GTiff"),
+    (b"MM\0*", "GTiff"),
+    (b"II+\0", "GTiff"),
+    (b"MM\0+", "GTiff"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
+    (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
+)
+_SETTINGS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
+_CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps, unless the user says otherwise
+_BLOCK_LIMIT = 1 << 30  # bytes of one block, which can only be decoded whole
+_KEPT_OPEN = 4  # rasters a thread
+_OPENING = threading.Lock()
+
+
+def _rasterio() -> Any:
+    """Return rasterio."""
+    try:
+        import rasterio
+    except ImportError as error:
+        raise MissingExtra("a raster with --tile, --bands or 16 bits", "geo") from error
+    return rasterio
+
+
+@contextmanager
+def gdal() -> Iterator[Any]:
+    """Give rasterio, with GDAL's errors kept off the terminal and its manners set."""
+    rasterio = _rasterio()
+    cache = {} if "GDAL_CACHEMAX" in os.environ else {"GDAL_CACHEMAX": _CACHE}
+    with rasterio.Env(**_SETTINGS, **cache):
+        yield rasterio
+
+
+def open_raster(path: str) -> Any:
+    """Open a raster for reading; the caller closes it.
+
+    Parameters
+    ----------
+    path
+        An absolute path of this machine.
+
+    Returns
+    -------
+    rasterio.DatasetReader
+        To be used by one thread at a time.
+
+    Raises
+    ------
+    Unreadable
+        If it is missing, not a raster that can be read, or only readable with unbounded memory.
+    MissingExtra
+        If rasterio is not installed.
+    """
+    driver = _driver(path)
+    with gdal() as rasterio:
+        try:
+            # Filters of warnings belong to the process: one thread at a time changes them.
+            with _OPENING, warnings.catch_warnings():
+                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+                dataset = rasterio.open(path, driver=driver, sharing=False)
+        except (rasterio.errors.RasterioError, ValueError) as error:
+            raise Unreadable("unreadable", f"{_shown(path)}: {one_line(error)}") from error
+    try:
+        _check(path, dataset)
+    except Unreadable:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _driver(path: str) -> str:
+    """Return the driver that the first bytes of a file ask for."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable("unreadable", f"{_shown(path)} is not a file")
+            head = file.read(12)
+    except (OSError, ValueError) as error:
+        raise Unreadable("unreadable", f"{_shown(path)}: {one_line(error)}") from error
+    for magic, driver in _DRIVERS:
+        if head.startswith(magic):
+            return driver
+    raise Unreadable("unreadable", f"{_shown(path)} is neither a GeoTIFF nor JPEG 2000")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open without waiting for a writer, should it be a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check(path: str, dataset: Any) -> None:
+    """Refuse what no picture can be made of."""
+    import numpy as np
+
+    if not dataset.count:
+        raise Unreadable("unreadable", f"{_shown(path)} has no bands")
+    kinds = {name for name in dataset.dtypes if name.startswith("complex")}
+    if kinds:
+        raise Unreadable("complex", f"{_shown(path)} holds complex numbers; take their amplitude")
+    rows, columns = dataset.block_shapes[0]
+    size = rows * columns * np.dtype(dataset.dtypes[0]).itemsize
+    if dataset.interleaving.value.lower() == "pixel":
+        size *= dataset.count
+    if size > _BLOCK_LIMIT:
+        raise Unreadable(
+            "bomb",
+            f"{_shown(path)} can only be decoded {size >> 20} MiB at a time; "
+            "write it again in tiles (gdal_translate -of COG)",
+        )
+
+
+@dataclass
+class _Opened(threading.local):
+    """The rasters that this thread has open, the one used last at the end."""
+
+    process: int = 0
+    rasters: OrderedDict[tuple[str, int, int, int], Any] = field(default_factory=OrderedDict)
+
+
+_opened = _Opened()
+_inherited: list[Any] = []
+
+
+def kept_open(path: str) -> Any:
+    """Return the raster, opened once a thread and closed when others have been used since.
+
+    Raises `Unreadable` as `open_raster` does.
+    """
+    if _opened.process != os.getpid():
+        # A fork shares its parent's file positions: such files are neither read nor closed.
+        _inherited.extend(_opened.rasters.values())
+        _opened.rasters = OrderedDict()
+        _opened.process = os.getpid()
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise Unreadable("unreadable", f"{_shown(path)}: {one_line(error)}") from error
+    key = path, status.st_ino, status.st_size, status.st_mtime_ns
+    if key not in _opened.rasters:
+        _opened.rasters[key] = open_raster(path)
+        while len(_opened.rasters) > _KEPT_OPEN:
+            _opened.rasters.popitem(last=False)[1].close()
+    _opened.rasters.move_to_end(key)
+    return _opened.rasters[key]
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error tells in one line that a terminal can show."""
+    told = str(error.__cause__ or error) or type(error).__name__
+    return printable(told.splitlines()[0][:300])
+
+
+def _shown(path: str) -> str:
+    return printable(path)
+
+
+__all__ = ["gdal", "kept_open", "one_line", "open_raster"]
