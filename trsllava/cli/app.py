@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import trsllava
-from trsllava.cli import demo, evaluate, query, records, upkeep
+from trsllava.cli import caption, demo, evaluate, query, records, upkeep
 
 app = typer.Typer(
     help="Find overhead images by saying what is in them.",
@@ -35,6 +35,7 @@ def _options(
 
 for command in (
     demo.demo,
+    caption.caption,
     records.import_,
     upkeep.index,
     query.query,

@@ -7,6 +7,8 @@ import typer
 from trsllava.cli.options import DEFAULT_STORE, JsonOption, RecordsOption, StoreOption
 from trsllava.cli.show import as_json, data, note, resumable
 
+_QUARANTINE_SHOWN = 10
+
 
 def index(
     store: StoreOption = DEFAULT_STORE,
@@ -59,15 +61,21 @@ def status(
     if json:
         as_json(facts)
         return
+    failed = facts.pop("quarantine")
     for key, value in facts.items():
-        data(f"{key:14} {_plain(value)}")
+        data(f"{key:15} {_plain(value)}")
+    for entry in failed[:_QUARANTINE_SHOWN]:
+        data(f"  {entry['image']}: {entry['reason']}: {entry['detail']}")
+    if len(failed) > _QUARANTINE_SHOWN:
+        data(f"  ... {facts['quarantined'] - _QUARANTINE_SHOWN} more: trsllava status --json")
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items()) or "none"
+        shown = {key: entry for key, entry in value.items() if key != "identity"}
+        return ", ".join(f"{key} {_plain(entry)}" for key, entry in shown.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
+        return "; ".join(map(_plain, value)) or "none"
     return "none" if value is None else str(value)
 
 

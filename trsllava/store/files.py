@@ -75,6 +75,23 @@ def _link(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
+def can_link(folder: Path) -> bool:
+    """Whether the disk of a folder knows hard links."""
+    temporary = folder / f".link.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
+    target = temporary.with_name(f"{temporary.name}2{TEMPORARY}")
+    try:
+        temporary.touch()
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+    return True
+
+
 def publish(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     """Let ``path`` appear with this content, whole and durable."""
     with publishing(path, overwrite=overwrite) as file:

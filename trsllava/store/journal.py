@@ -61,6 +61,10 @@ class Journal:
         """Add one line; it is durable after the next `commit`."""
         self._file.write(checked_line(payload))
 
+    def flush(self) -> None:
+        """Hand every line so far to the kernel: they outlive this process, not a power cut."""
+        self._file.flush()
+
     def commit(self) -> None:
         """Make every line so far durable."""
         self._file.flush()
@@ -86,6 +90,10 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close the file; what was not committed may be lost."""
+        self.close()
+
+    def close(self) -> None:
         """Close the file; what was not committed may be lost."""
         self._file.close()
 

@@ -1,30 +1,57 @@
 """What a store holds, as one object."""
 
+from collections import Counter
 from typing import Any
 
 from trsllava.index.manifest import current_folder, indexed_images, read_manifest
+from trsllava.store.layout import IMPORTED
+from trsllava.store.lots import identity_of
 from trsllava.store.store import Store
 from trsllava.store.view import View
+from trsllava.upkeep.quarantine import quarantined_images
+
+QUARANTINE_SHOWN = 1000
 
 
 def status_of(store: Store, records: str | None = None) -> dict[str, Any]:
     """Return the counts that ``status --json`` prints; images = records + quarantined + pending."""
     view = store.view(records)
-    quarantined = view.quarantined
+    failed = list(quarantined_images(view))
     return {
         "store": str(store.root),
-        "images": view.records + len(quarantined) + view.pending,
+        "images": view.records + len(failed) + view.pending,
         "records": view.records,
         "thin": view.thin,
-        "quarantined": len(quarantined),
+        "quarantined": len(failed),
         "pending": view.pending,
         "skipped": sum(view.skipped.values()),
         "bad_lines": view.bad_lines,
         "fingerprint": view.set,
+        "record_sets": [_record_set(store, view, name) for name in view.sets],
+        "reasons": dict(Counter(entry.reason for entry in failed).most_common()),
+        "quarantine": [entry._asdict() for entry in failed[:QUARANTINE_SHOWN]],
+        "skipped_reasons": dict(view.skipped),
         "segments": len(view.segments),
         "image_folders": [str(folder) for folder in view.image_folders],
         "index": _index(store, view),
     }
+
+
+def _record_set(store: Store, current: View, name: str) -> dict[str, Any]:
+    """Return what one record set is and holds."""
+    view = current if name == current.set else store.view(name)
+    body: dict[str, Any] = {"name": name, "current": name == store.view().set}
+    if name != IMPORTED:
+        identity = identity_of(store.layout, name)
+        captioner = identity["captioner"]
+        body |= {
+            "captioner": captioner.get("captioner"),
+            "model": captioner.get("model"),
+            "prompt": (captioner.get("prompt") or {}).get("name"),
+            "identity": identity,
+        }
+    counts = {"records": view.records, "pending": view.pending}
+    return body | counts | {"quarantined": len(view.quarantined)}
 
 
 def _index(store: Store, view: View) -> dict[str, Any] | None:

@@ -1,0 +1,312 @@
+"""A worker: takes lots, shows their pictures to the captioner, publishes what it says.
+
+One stream of pictures runs through all lots, so a captioner with many slots never idles between
+two of them. Several lots are therefore open at a time; each is published as soon as its last
+image is settled.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+from trsllava.audit.lookalikes import Lookalikes, signature_of
+from trsllava.captioning.captioner import Captioned, Captioner, Failed, Outcome, Prepared
+from trsllava.errors import TrsllavaError
+from trsllava.images.opening import open_source
+from trsllava.images.prefetch import prefetch
+from trsllava.images.source import Picture, Source, Unreadable
+from trsllava.jobs.job import Job, Tally
+from trsllava.jobs.lease import Lease, Leases
+from trsllava.jobs.open_lot import OpenLot, leftovers
+from trsllava.records import VARIANTS, canonical_json
+from trsllava.store.lots import read_lot
+from trsllava.store.store import Store
+from trsllava.store.view import Lot, View
+
+log = logging.getLogger(__name__)
+
+AHEAD = 16  # pictures decoded ahead of the captioner
+COMPARED = 64  # first answers that are held against each other
+_POLL_SECONDS = 1.0
+
+
+class Stop(Protocol):
+    """Says whether to take no further picture; a threading or multiprocessing event does."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+
+Allowance = Callable[[], bool]
+Report = Callable[[Tally], None]
+
+
+class Suspicious(TrsllavaError):
+    """The captioner seems not to look at the pictures."""
+
+
+class Worker:
+    """Works through the lots of a job that no other worker has."""
+
+    def __init__(
+        self,
+        job: Job,
+        store: Store,
+        captioner: Captioner,
+        *,
+        stop: Stop,
+        report: Report,
+        may_ask: Allowance = lambda: True,
+        strict: bool = False,
+    ) -> None:
+        """Prepare to work.
+
+        Parameters
+        ----------
+        job
+            What to do.
+        store
+            The job's store.
+        captioner
+            What looks at the pictures.
+        stop
+            Set when no further picture shall be taken.
+        report
+            Gets what was counted since it was called last.
+        may_ask
+            Asked before each picture goes to the captioner; False ends the work.
+        strict
+            Whether to stop when the first answers show that the pictures are not looked at.
+        """
+        self.job, self.store, self.captioner = job, store, captioner
+        self._stop, self._report, self._may_ask, self._strict = stop, report, may_ask, strict
+        self._leases = Leases(store.layout, job.set)
+        self._open: dict[str, OpenLot] = {}
+        self._lot_of: dict[str, OpenLot] = {}
+        self._model = str(captioner.identity().get("model") or job.captioner)
+        self._lookalikes: Lookalikes | None = Lookalikes()
+        self._signatures: dict[str, bytes] = {}
+        self._compared = 0
+        self._view: View | None = None
+        self._exhausted = False
+
+    def run(self, lots: Iterable[Lot]) -> None:
+        """Work until every lot is finished, by this worker or another, or until told to stop.
+
+        Raises `CaptionerUnavailable` if nothing can be captioned now, `Suspicious` if it must
+        stop because answers to different pictures do not differ.
+        """
+        left = {lot.ref.name: lot for lot in lots if self.job.has(lot)}
+        told = False
+        try:
+            while left and not self._ended():
+                self._isolate(left)
+                for outcome in self._caption(self._pictures(left)):
+                    self._settle(outcome)
+                if self._lot_of and not self._ended():
+                    raise TrsllavaError(
+                        f"the captioner {self.job.captioner} gave no answer for "
+                        f"{len(self._lot_of)} images, for example {next(iter(self._lot_of))}"
+                    )
+                if left and not self._ended():
+                    name = next(iter(left))
+                    if not told:
+                        log.warning(
+                            "waiting for %d lots that others have (%s)",
+                            len(left),
+                            self._leases.holder(name),
+                        )
+                        told = True
+                    time.sleep(_POLL_SECONDS)
+        finally:
+            for opened in list(self._open.values()):
+                with suppress(OSError):
+                    opened.close()
+                self._leases.release(opened.lease)
+            self._leases.close()
+
+    def _ended(self) -> bool:
+        return self._stop.is_set() or self._exhausted
+
+    def _caption(self, pictures: Iterator[Prepared]) -> Iterator[Outcome]:
+        """Show pictures, read ahead in a thread of their own, to the captioner."""
+        ahead = prefetch(pictures, AHEAD)
+        asked = self.captioner.caption(ahead)
+        try:
+            yield from asked
+        finally:
+            for generator in (asked, ahead):
+                close = getattr(generator, "close", None)
+                if close is not None:
+                    close()
+
+    def _take(self, left: dict[str, Lot], names: Iterable[str]) -> Iterator[OpenLot]:
+        """Open those of the named lots that are not finished and nobody else has."""
+        for name in names:
+            if self._ended():
+                return
+            lot = left[name]
+            if name in self._open:
+                del left[name]
+                yield self._open[name]
+                continue
+            if read_lot(self.store.layout, self.job.set, name) is not None:
+                del left[name]
+                continue
+            lease = self._leases.take(name)
+            if lease is not None:
+                del left[name]
+                yield self._begin(lot, lease)
+
+    def _begin(self, lot: Lot, lease: Lease) -> OpenLot:
+        view = self._view = self._view or self.store.view(self.job.set)
+        opened = OpenLot(self.store.layout, lot, view.rows(lot), lease, self._model)
+        self._open[lot.ref.name] = opened
+        if opened.adopted:
+            log.info("lot %s: %d images were done already", lot.ref.name, opened.adopted)
+        self._publish_if_finished(opened)
+        return opened
+
+    def _isolate(self, left: dict[str, Lot]) -> None:
+        """Look alone at pictures that were there when workers died."""
+        begun = leftovers(self.store.layout, self.job.set) & left.keys()
+        found = list(self._take(left, [name for name in list(left) if name in begun]))
+        for opened in found:
+            left[opened.lot.ref.name] = opened.lot  # the rest of it joins the stream
+            for row in opened.suspects():
+                if self._ended():
+                    return
+                pictures = self._prepared(opened, [row], alone=True)
+                for outcome in self._caption(pictures):
+                    self._settle(outcome)
+
+    def _pictures(self, left: dict[str, Lot]) -> Iterator[Prepared]:
+        """Yield the pictures of every lot that can be taken."""
+        for opened in self._take(left, list(left)):
+            yield from self._prepared(opened, opened.todo())
+            self._publish_if_finished(opened)
+
+    def _prepared(
+        self, opened: OpenLot, rows: list[dict[str, Any]], *, alone: bool = False
+    ) -> Iterator[Prepared]:
+        for row in rows:
+            if self._stop.is_set():
+                return
+            image = row["image"]
+            opened.begin(image, alone=alone)
+            if "unfit" in row:
+                self._fail(opened, image, *row["unfit"])
+                continue
+            try:
+                picture = open_source(Source.from_json(row), self.job.reading)
+            except Unreadable as error:
+                self._fail(opened, image, error.reason, str(error))
+                continue
+            if opened.is_twin(image, picture):
+                self._report(Tally(records=1, copied=1))
+                continue
+            if "same" in row and self._copy(opened, image, row["same"]):
+                continue
+            if not self._may_ask():
+                self._exhausted = True
+                return
+            self._lot_of[image] = opened
+            self._remember(image, picture)
+            yield Prepared(image, picture.pixels)
+
+    def _fail(self, opened: OpenLot, image: str, reason: str, detail: str) -> None:
+        opened.fail(image, reason, detail)
+        self._report(Tally(quarantined=1, reasons={reason: 1}))
+
+    def _copy(self, opened: OpenLot, image: str, twin: str) -> bool:
+        """Give an image the texts of a twin that was captioned earlier."""
+        view = self._view = self.store.view(self.job.set)
+        place = view.find(twin)
+        if place is None:
+            return False
+        opened.copy(image, view.record(place))
+        self._report(Tally(records=1, copied=1))
+        return True
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Take in what the captioner says about one image."""
+        outcome = _checked(outcome)
+        if outcome.image not in self._lot_of:
+            raise TrsllavaError(
+                f"the captioner {self.job.captioner} answers twice or unasked about "
+                f"{outcome.image!r}; its author must mend it"
+            )
+        opened = self._lot_of.pop(outcome.image)
+        self._compare(outcome)
+        opened.settle(outcome)
+        usage = outcome.usage
+        failed = isinstance(outcome, Failed)
+        self._report(
+            Tally(
+                records=not failed,
+                quarantined=failed,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                calls=usage.calls,
+                reasons={outcome.reason: 1} if isinstance(outcome, Failed) else {},
+            )
+        )
+        self._publish_if_finished(opened)
+
+    def _publish_if_finished(self, opened: OpenLot) -> None:
+        if opened.finished and self._open.pop(opened.lot.ref.name, None) is not None:
+            if not opened.publish():
+                log.warning("lot %s: another worker was first", opened.lot.ref.name)
+            self._leases.clear(opened.lease)
+
+    def _remember(self, image: str, picture: Picture) -> None:
+        if self._lookalikes is not None and len(self._signatures) < COMPARED:
+            self._signatures[image] = signature_of(picture.pixels)
+
+    def _compare(self, outcome: Outcome) -> None:
+        """Hold the first answers against each other: a server may not look at the pictures."""
+        if self._lookalikes is None or not isinstance(outcome, Captioned):
+            return
+        signature = self._signatures.get(outcome.image)
+        if signature is None:
+            return
+        texts = [text for variant in outcome.variants for text in variant.texts()]
+        self._lookalikes.add(outcome.image, signature, texts)
+        self._compared += 1
+        verdict = self._lookalikes.verdict()
+        if verdict is not None:
+            self._lookalikes = None
+            if self._strict:
+                for lot in self._open.values():
+                    lot.forget()
+                    self._leases.release(lot.lease)
+                self._open.clear()
+                raise Suspicious(
+                    f"{verdict}; stopped, nothing of this run's unfinished lots is kept"
+                )
+            log.warning(
+                "WARNING: %s. Look at a few: trsllava audit --store %s", verdict, self.store.root
+            )
+        elif self._compared >= COMPARED:
+            self._lookalikes = None
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    """Refuse what no store can hold, whoever wrote the captioner."""
+    if isinstance(outcome, Failed):
+        plain = [text.encode(errors="replace").decode() for text in (outcome.detail, outcome.raw)]
+        return replace(outcome, detail=plain[0], raw=plain[1])
+    try:
+        canonical_json([variant.texts() for variant in outcome.variants])
+        full = len(outcome.variants) == VARIANTS and all(
+            isinstance(text, str) and text.strip() for v in outcome.variants for text in v.texts()
+        )
+    except UnicodeEncodeError:
+        full = False
+    if full:
+        return outcome
+    detail = f"the captioner returned no {VARIANTS} full variants; its author must mend it"
+    return Failed(outcome.image, "malformed", detail, repr(outcome.variants)[:4096], outcome.usage)
