@@ -1,6 +1,6 @@
 """Where a raster has data: nodata values, masks, alpha bands and NaN told alike."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from trsllava.images.bands import is_alpha
@@ -8,17 +8,46 @@ from trsllava.images.bands import is_alpha
 GROUND = (128, 128, 128)  # the grey that stands where there is no data
 
 
-def knows_nodata(dataset: Any, bands: Sequence[int]) -> bool:
-    """Tell whether any pixel of these bands could be without data."""
-    return _masked(dataset, bands) is not None or _floating(dataset, bands)
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How a raster says where it has data in the bands that are shown.
+
+    ``masks`` are the bands whose masks GDAL is asked for, ``nodata`` a whole number that stands
+    for no data, ``floating`` whether values can be NaN.
+    """
+
+    bands: tuple[int, ...]
+    masks: tuple[int, ...] = ()
+    nodata: int | None = None
+    floating: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every pixel must have data."""
+        return not self.masks and self.nodata is None and not self.floating
+
+
+def coverage_of(dataset: Any, bands: tuple[int, ...]) -> Coverage:
+    """Return how an open raster says where it has data in these bands (from 1)."""
+    flags = {flag.name for band in bands for flag in dataset.mask_flag_enums[band - 1]}
+    floating = any(dataset.dtypes[band - 1].startswith("float") for band in bands)
+    if "nodata" in flags and not floating:
+        # Comparing is cheaper than to have GDAL do it; a fraction is no value of whole numbers.
+        nodata = dataset.nodata
+        return Coverage(bands, nodata=int(nodata) if nodata == nodata // 1 else None)
+    if "nodata" in flags:
+        return Coverage(bands, bands, floating=floating)
+    if "alpha" in flags:
+        named = any(
+            is_alpha(dataset, band, interpretation.name.lower())
+            for band, interpretation in enumerate(dataset.colorinterp, start=1)
+        )
+        return Coverage(bands, bands[:1] if named else (), floating=floating)
+    return Coverage(bands, bands[:1] if "per_dataset" in flags else (), floating=floating)
 
 
 def valid_pixels(
-    dataset: Any,
-    bands: Sequence[int],
-    values: Any,
-    window: Any = None,
-    shape: tuple[int, int] | None = None,
+    dataset: Any, coverage: Coverage, values: Any, window: Any, shape: tuple[int, int] | None = None
 ) -> Any:
     """Return where there is data: a pixel is without when none of its bands has any.
 
@@ -26,13 +55,13 @@ def valid_pixels(
     ----------
     dataset
         An open raster.
-    bands
-        The bands that are shown, from 1.
+    coverage
+        What `coverage_of` says of it.
     values
-        Their values, array (bands, rows, columns), if they were read already; floating-point
-        ones are read otherwise.
+        The values of its bands in the window, array (bands, rows, columns); None to have them
+        read where they are needed.
     window
-        The part of the raster; all of it if None.
+        The part of the raster, a rasterio window.
     shape
         Rows and columns to read it in, if not at full size.
 
@@ -41,41 +70,26 @@ def valid_pixels(
     numpy.ndarray or None
         bool (rows, columns); None where every pixel has data.
     """
-    masked = _masked(dataset, bands)
-    valid = None
-    if masked is not None:
+    import numpy as np
+
+    if coverage.is_full:
+        return None
+    if values is None and (coverage.floating or not coverage.masks):
+        values = dataset.read(list(coverage.bands), window=window)
+    if coverage.masks:
         masks = dataset.read_masks(
-            masked, window=window, out_shape=(len(masked), *shape) if shape else None
+            list(coverage.masks),
+            window=window,
+            out_shape=(len(coverage.masks), *shape) if shape else None,
         )
         valid = masks.any(axis=0)
-    if _floating(dataset, bands):
-        import numpy as np
-
-        if values is None:
-            values = dataset.read(
-                list(bands), window=window, out_shape=(len(bands), *shape) if shape else None
-            )
-        finite = np.isfinite(values).any(axis=0)
-        valid = finite if valid is None else valid & finite
-    return None if valid is not None and valid.all() else valid
+    else:
+        valid = np.ones(values.shape[1:], bool)
+    if coverage.nodata is not None:
+        valid &= (values != coverage.nodata).any(axis=0)
+    if coverage.floating:
+        valid &= np.isfinite(values).any(axis=0)
+    return None if valid.all() else valid
 
 
-def _masked(dataset: Any, bands: Sequence[int]) -> list[int] | None:
-    """Return the bands whose masks to read, if there are any."""
-    flags = {flag.name for band in bands for flag in dataset.mask_flag_enums[band - 1]}
-    if "nodata" in flags:
-        return list(bands)
-    if "alpha" in flags:
-        named = any(
-            is_alpha(dataset, band, interpretation.name.lower())
-            for band, interpretation in enumerate(dataset.colorinterp, start=1)
-        )
-        return [bands[0]] if named else None
-    return [bands[0]] if "per_dataset" in flags else None
-
-
-def _floating(dataset: Any, bands: Sequence[int]) -> bool:
-    return any(dataset.dtypes[band - 1].startswith("float") for band in bands)
-
-
-__all__ = ["GROUND", "knows_nodata", "valid_pixels"]
+__all__ = ["GROUND", "Coverage", "coverage_of", "valid_pixels"]

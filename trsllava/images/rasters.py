@@ -10,14 +10,16 @@ import stat
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from trsllava.errors import MissingExtra
 from trsllava.images.source import Unreadable
 from trsllava.untrusted import printable
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 _DRIVERS = (
     (b"II*\0", "GTiff"),
@@ -80,7 +82,7 @@ def open_raster(path: str) -> Any:
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 dataset = rasterio.open(path, driver=driver, sharing=False)
         except (rasterio.errors.RasterioError, ValueError) as error:
-            raise Unreadable("unreadable", f"{_shown(path)}: {one_line(error)}") from error
+            raise Unreadable("unreadable", f"{printable(path)}: {one_line(error)}") from error
     try:
         _check(path, dataset)
     except Unreadable:
@@ -94,14 +96,14 @@ def _driver(path: str) -> str:
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise Unreadable("unreadable", f"{_shown(path)} is not a file")
+                raise Unreadable("unreadable", f"{printable(path)} is not a file")
             head = file.read(12)
     except (OSError, ValueError) as error:
-        raise Unreadable("unreadable", f"{_shown(path)}: {one_line(error)}") from error
+        raise Unreadable(_reason(error), f"{printable(path)}: {one_line(error)}") from error
     for magic, driver in _DRIVERS:
         if head.startswith(magic):
             return driver
-    raise Unreadable("unreadable", f"{_shown(path)} is neither a GeoTIFF nor JPEG 2000")
+    raise Unreadable("unreadable", f"{printable(path)} is neither a GeoTIFF nor JPEG 2000")
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -114,10 +116,12 @@ def _check(path: str, dataset: Any) -> None:
     import numpy as np
 
     if not dataset.count:
-        raise Unreadable("unreadable", f"{_shown(path)} has no bands")
+        raise Unreadable("unreadable", f"{printable(path)} has no bands")
     kinds = {name for name in dataset.dtypes if name.startswith("complex")}
     if kinds:
-        raise Unreadable("complex", f"{_shown(path)} holds complex numbers; take their amplitude")
+        raise Unreadable(
+            "complex", f"{printable(path)} holds complex numbers; take their amplitude"
+        )
     rows, columns = dataset.block_shapes[0]
     size = rows * columns * np.dtype(dataset.dtypes[0]).itemsize
     if dataset.interleaving.value.lower() == "pixel":
@@ -125,54 +129,72 @@ def _check(path: str, dataset: Any) -> None:
     if size > _BLOCK_LIMIT:
         raise Unreadable(
             "bomb",
-            f"{_shown(path)} can only be decoded {size >> 20} MiB at a time; "
+            f"{printable(path)} can only be decoded {size >> 20} MiB at a time; "
             "write it again in tiles (gdal_translate -of COG)",
         )
 
 
-@dataclass
 class _Opened(threading.local):
-    """The rasters that this thread has open, the one used last at the end."""
+    """The rasters that this thread has open with what was found out of each, last used last."""
 
-    process: int = 0
-    rasters: OrderedDict[tuple[str, int, int, int], Any] = field(default_factory=OrderedDict)
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.rasters: OrderedDict[tuple[Any, ...], tuple[Any, Any]] = OrderedDict()
 
 
 _opened = _Opened()
 _inherited: list[Any] = []
 
 
-def kept_open(path: str) -> Any:
-    """Return the raster, opened once a thread and closed when others have been used since.
+def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]:
+    """Open a raster once a thread; it is closed when others have been used since.
 
-    Raises `Unreadable` as `open_raster` does.
+    Parameters
+    ----------
+    path
+        An absolute path of this machine.
+    look
+        What to find out once about the open raster, given it and ``about``.
+    about
+        What else that depends on, hashable.
+
+    Returns
+    -------
+    tuple
+        The open raster, and what ``look`` returned.
+
+    Raises
+    ------
+    Unreadable
+        As `open_raster` does.
     """
     if _opened.process != os.getpid():
         # A fork shares its parent's file positions: such files are neither read nor closed.
-        _inherited.extend(_opened.rasters.values())
+        _inherited.append(_opened.rasters)
         _opened.rasters = OrderedDict()
         _opened.process = os.getpid()
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        raise Unreadable("unreadable", f"{_shown(path)}: {one_line(error)}") from error
-    key = path, status.st_ino, status.st_size, status.st_mtime_ns
+        raise Unreadable(_reason(error), f"{printable(path)}: {one_line(error)}") from error
+    key = path, status.st_ino, status.st_size, status.st_mtime_ns, look, about
     if key not in _opened.rasters:
-        _opened.rasters[key] = open_raster(path)
+        dataset = open_raster(path)
+        _opened.rasters[key] = dataset, look(dataset, about)
         while len(_opened.rasters) > _KEPT_OPEN:
-            _opened.rasters.popitem(last=False)[1].close()
+            _opened.rasters.popitem(last=False)[1][0].close()
     _opened.rasters.move_to_end(key)
     return _opened.rasters[key]
+
+
+def _reason(error: Exception) -> str:
+    return "gone" if isinstance(error, FileNotFoundError | NotADirectoryError) else "unreadable"
 
 
 def one_line(error: BaseException) -> str:
     """Return what an error tells in one line that a terminal can show."""
     told = str(error.__cause__ or error) or type(error).__name__
     return printable(told.splitlines()[0][:300])
-
-
-def _shown(path: str) -> str:
-    return printable(path)
 
 
 __all__ = ["gdal", "kept_open", "one_line", "open_raster"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trsllava.images import stretch
-from trsllava.images.nodata import knows_nodata, valid_pixels
+from trsllava.images.nodata import Coverage, coverage_of, valid_pixels
 from trsllava.images.rasters import one_line
 from trsllava.images.source import Unreadable, Window
 from trsllava.untrusted import printable
@@ -18,11 +18,12 @@ _ROWS = 64  # rows of samples read at a time: a broken part costs no more than t
 class Sample:
     """Every ``step``-th pixel of a scene.
 
-    ``limits`` are those of the stretch. ``valid`` says of each sample (rows, columns) whether it
-    has data, or is None when pixels without data are impossible in this raster.
+    ``limits`` are those of the stretch; ``valid`` says of each sample (rows, columns) whether it
+    has data.
     """
 
     limits: tuple[float, float]
+    coverage: Coverage
     step: int
     valid: Any
 
@@ -36,6 +37,7 @@ def take_sample(dataset: Any, path: str, bands: tuple[int, int, int]) -> Sample:
     from rasterio.errors import RasterioError
 
     distinct = list(dict.fromkeys(bands))
+    coverage = coverage_of(dataset, tuple(distinct))
     step = -(-max(dataset.width, dataset.height) // _SIDE)
     across = -(-dataset.width // step)
     values, valid = [], []
@@ -44,7 +46,7 @@ def take_sample(dataset: Any, path: str, bands: tuple[int, int, int]) -> Sample:
         shape = -(-window.height // step), across
         try:
             part = dataset.read(distinct, window=_gdal(window), out_shape=(len(distinct), *shape))
-            mask = valid_pixels(dataset, distinct, part, _gdal(window), shape)
+            mask = valid_pixels(dataset, coverage, part, _gdal(window), shape)
         except RasterioError as error:
             broken = error
             part = np.zeros((len(distinct), *shape), dataset.dtypes[distinct[0] - 1])
@@ -56,19 +58,20 @@ def take_sample(dataset: Any, path: str, bands: tuple[int, int, int]) -> Sample:
     everywhere = np.concatenate(valid)
     return Sample(
         _limits(dataset, distinct, np.concatenate(values, axis=1), everywhere),
+        coverage,
         step,
-        everywhere if knows_nodata(dataset, distinct) else None,
+        everywhere,
     )
 
 
-def has_data(dataset: Any, bands: tuple[int, int, int], window: Window, sample: Sample) -> bool:
+def has_data(dataset: Any, window: Window, sample: Sample) -> bool:
     """Tell whether any pixel of a window has data; True of a part that cannot be read.
 
     The sample can say yes; that there is none only the pixels can.
     """
     from rasterio.errors import RasterioError
 
-    if sample.valid is None:
+    if sample.coverage.is_full:
         return True
     # Overviews may have moved a sample by one.
     top, left = (at // sample.step + 2 for at in (window.y, window.x))
@@ -80,7 +83,7 @@ def has_data(dataset: Any, bands: tuple[int, int, int], window: Window, sample: 
         return any(
             mask is None or mask.any()
             for mask in (
-                valid_pixels(dataset, list(dict.fromkeys(bands)), None, _gdal(part))
+                valid_pixels(dataset, sample.coverage, None, _gdal(part))
                 for part in _parts(dataset, window)
             )
         )

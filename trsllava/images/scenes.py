@@ -11,6 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from trsllava.errors import InputError, UsageError
 from trsllava.images import stretch
 from trsllava.images.bands import choose_bands
 from trsllava.images.footprint import footprint_of
-from trsllava.images.nodata import GROUND, valid_pixels
+from trsllava.images.nodata import GROUND, Coverage, coverage_of, valid_pixels
 from trsllava.images.notices import say_once
 from trsllava.images.prepare import prepare
 from trsllava.images.rasters import kept_open, one_line, open_raster
@@ -90,7 +91,7 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
         windows = _windows(dataset, name, reading)
         empty = 0
         for window in windows:
-            if not has_data(dataset, bands, window, sample):
+            if not has_data(dataset, window, sample):
                 empty += 1
                 continue
             yield Source(
@@ -213,24 +214,40 @@ def read(source: Source, reading: Reading) -> Picture:
     from rasterio.errors import RasterioError
 
     assert source.rendering is not None
-    dataset = kept_open(source.path)
+    dataset, look = kept_open(source.path, _look, source.rendering.bands)
     window = source.window or Window(0, 0, dataset.width, dataset.height)
     try:
-        rgb = _rgb(dataset, window, source.rendering, 2 * reading.side)
-        digest = _digest(rgb) if source.window else _file_digest(source.path)
+        planes = _planes(dataset, look, window, source.rendering, 2 * reading.side)
+        digest = _digest(planes) if source.window else _file_digest(source.path)
     except (RasterioError, OSError) as error:
         raise Unreadable("truncated", f"{printable(source.image)}: {one_line(error)}") from error
-    return Picture(prepare(Image.fromarray(rgb), reading.side), digest, source.metadata)
+    pixels = Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
+    return Picture(prepare(pixels, reading.side), digest, source.metadata)
 
 
-def _rgb(dataset: Any, window: Window, rendering: Rendering, most: int) -> Any:
-    """Return a window as uint8 (rows, columns, 3), at most ``most`` pixels long."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What reading pixels needs to know of an open raster, found out once."""
+
+    coverage: Coverage
+    palette: Any
+
+
+def _look(dataset: Any, bands: tuple[int, int, int]) -> _Look:
+    distinct = tuple(dict.fromkeys(bands))
+    return _Look(coverage_of(dataset, distinct), _palette(dataset, distinct))
+
+
+def _planes(
+    dataset: Any, look: _Look, window: Window, rendering: Rendering, most: int
+) -> list[Any]:
+    """Return red, green and blue of a window, uint8 (rows, columns), at most ``most`` long."""
     import numpy as np
     from rasterio.enums import Resampling
     from rasterio.windows import Window as RasterWindow
 
-    bands = list(dict.fromkeys(rendering.bands))
-    palette = _palette(dataset, bands)
+    bands = list(look.coverage.bands)
+    palette = look.palette
     part = RasterWindow(*window)
     scale = most / max(window.width, window.height)
     shape = None
@@ -243,34 +260,39 @@ def _rgb(dataset: Any, window: Window, rendering: Rendering, most: int) -> Any:
         resampling=Resampling.average if shape and palette is None else Resampling.nearest,
     )
     if palette is not None:
-        rgb = palette.take(values[0], axis=0, mode="clip")
+        planes = [colour.take(values[0], mode="clip") for colour in palette]
     else:
-        rgb = np.empty((*values.shape[1:], 3), np.uint8)
-        for at, (band, limits) in enumerate(zip(rendering.bands, rendering.limits, strict=True)):
-            rgb[..., at] = stretch.apply(values[bands.index(band)], limits)
-    valid = valid_pixels(dataset, bands, values, part, shape)
+        planes = [
+            stretch.apply(values[bands.index(band)], limits)
+            for band, limits in zip(rendering.bands, rendering.limits, strict=True)
+        ]
+    valid = valid_pixels(dataset, look.coverage, values, part, shape)
     if valid is not None:
-        rgb[~valid] = GROUND
-    return rgb
+        planes = [
+            np.where(valid, plane, np.uint8(ground))
+            for plane, ground in zip(planes, GROUND, strict=True)
+        ]
+    return planes
 
 
-def _palette(dataset: Any, bands: list[int]) -> Any:
-    """Return the colours of a raster with a palette, uint8 (values, 3)."""
+def _palette(dataset: Any, bands: tuple[int, ...]) -> Any:
+    """Return red, green and blue of the values of a palette, uint8 (3, values)."""
     import numpy as np
 
     if len(bands) > 1 or dataset.colorinterp[bands[0] - 1].name != "palette":
         return None
     colours = dataset.colormap(bands[0])
-    table = np.zeros((max(colours) + 1, 3), np.uint8)
+    table = np.zeros((3, max(colours) + 1), np.uint8)
     for value, colour in colours.items():
-        table[value] = colour[:3]
+        table[:, value] = colour[:3]
     return table
 
 
-def _digest(rgb: Any) -> str:
-    """Return the sha256 of pixels and their shape."""
-    digest = hashlib.sha256(repr(rgb.shape).encode())
-    digest.update(rgb)
+def _digest(planes: list[Any]) -> str:
+    """Return the sha256 of the pixels and their shape."""
+    digest = hashlib.sha256(repr(planes[0].shape).encode())
+    for plane in planes:
+        digest.update(plane)
     return digest.hexdigest()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 PERCENTILES = (2.0, 98.0)
 
 _UNSTRETCHED = (0.0, 255.0)
+_FULL = 255.5 / 256  # the 256 levels are equally wide
 _NOTHING = 1e-30  # a range that is none
 _BEYOND = 1e30  # no measured quantity is that large: fill values such as -3.4e38, infinities
 
@@ -84,9 +85,8 @@ def apply(array: Any, limits: tuple[float, float]) -> Any:
     # Single precision holds 8- and 16-bit integers; wider values need the other one.
     exact = array.dtype.itemsize <= 2 or array.dtype == np.float32
     scaled = np.subtract(array, low, dtype=np.float32 if exact else np.float64)
-    np.clip(scaled, 0, high - low, out=scaled)
-    scaled *= 255 / (high - low)
-    scaled += 0.5
+    np.clip(scaled, 0, (high - low) * _FULL, out=scaled)
+    scaled *= 256 / (high - low)
     if array.dtype.kind == "f":
         scaled[np.isnan(scaled)] = 0
     return scaled.astype(np.uint8)
