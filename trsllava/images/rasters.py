@@ -5,6 +5,7 @@ other files (VRT) or addresses. Files beside the raster (``.aux.xml``, ``.ovr``,
 files) are not looked at: pictures must not change with what lies around them.
 """
 
+import errno
 import os
 import stat
 import threading
@@ -29,6 +30,7 @@ _DRIVERS = (
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
     (b"\xff\x4f\xff\x51", "JP2OpenJPEG"),
 )
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
 _SETTINGS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
 _CACHE = 256 << 20  # bytes of decoded blocks that GDAL keeps, unless the user says otherwise
 _BLOCK_LIMIT = 1 << 30  # bytes of one block, which can only be decoded whole
@@ -71,6 +73,8 @@ def open_raster(path: str) -> Any:
     ------
     Unreadable
         If it is missing, not a raster that can be read, or only readable with unbounded memory.
+    OSError
+        If the disk is in trouble.
     MissingExtra
         If rasterio is not installed.
     """
@@ -99,7 +103,7 @@ def _driver(path: str) -> str:
                 raise Unreadable("unreadable", f"{printable(path)} is not a file")
             head = file.read(12)
     except (OSError, ValueError) as error:
-        raise Unreadable(_reason(error), f"{printable(path)}: {one_line(error)}") from error
+        raise _refused(path, error) from error
     for magic, driver in _DRIVERS:
         if head.startswith(magic):
             return driver
@@ -166,7 +170,7 @@ def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]
     Raises
     ------
     Unreadable
-        As `open_raster` does.
+        As `open_raster` does, and `OSError` too.
     """
     if _opened.process != os.getpid():
         # A fork shares its parent's file positions: such files are neither read nor closed.
@@ -176,7 +180,7 @@ def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        raise Unreadable(_reason(error), f"{printable(path)}: {one_line(error)}") from error
+        raise _refused(path, error) from error
     key = path, status.st_ino, status.st_size, status.st_mtime_ns, look, about
     if key not in _opened.rasters:
         dataset = open_raster(path)
@@ -187,8 +191,16 @@ def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]
     return _opened.rasters[key]
 
 
-def _reason(error: Exception) -> str:
-    return "gone" if isinstance(error, FileNotFoundError | NotADirectoryError) else "unreadable"
+def _refused(path: str, error: OSError | ValueError) -> Unreadable:
+    """Return why a file cannot be opened, or raise the error if it is not the file's own."""
+    told = f"{printable(path)}: {one_line(error)}"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        # Without its folder the whole disk may be away, and every picture would be called gone.
+        if os.path.isdir(os.path.dirname(path)):
+            return Unreadable("gone", told)
+    elif isinstance(error, ValueError) or error.errno in _OF_THE_FILE:
+        return Unreadable("unreadable", told)
+    raise error
 
 
 def one_line(error: BaseException) -> str:

@@ -73,15 +73,12 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
     _check(reading)
     name = os.path.abspath(path)
     try:
-        status = os.stat(name)
         dataset = open_raster(name)
-    except (OSError, ValueError) as error:
-        yield Unfit(image, "unreadable", f"{printable(name)}: {one_line(error)}")
-        return
     except Unreadable as error:
         yield Unfit(image, error.reason, str(error))
         return
     with dataset:
+        status = os.stat(name)
         bands = choose_bands(dataset, name, reading.bands)
         try:
             sample = take_sample(dataset, name, bands)
@@ -209,6 +206,8 @@ def read(source: Source, reading: Reading) -> Picture:
     ------
     Unreadable
         If the file is gone, or a part of it that is needed is damaged.
+    OSError
+        If the disk is in trouble.
     """
     from PIL import Image
     from rasterio.errors import RasterioError
@@ -219,7 +218,7 @@ def read(source: Source, reading: Reading) -> Picture:
     try:
         planes = _planes(dataset, look, window, source.rendering, 2 * reading.side)
         digest = _digest(planes) if source.window else _file_digest(source.path)
-    except (RasterioError, OSError) as error:
+    except RasterioError as error:
         raise Unreadable("truncated", f"{printable(source.image)}: {one_line(error)}") from error
     pixels = Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
     return Picture(prepare(pixels, reading.side), digest, source.metadata)

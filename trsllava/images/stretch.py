@@ -5,8 +5,8 @@ The low limit is the 2nd percentile of the valid values of the whole scene, the 
 a picture share their limits: limits of its own for each band would shift the colours (a band
 that is zero everywhere stays black). Unsigned 8-bit values are a picture already and stay.
 
-Pixels that are zero in all bands do not count, unless nothing else is there: they are mostly
-fill that was not declared.
+Values of zero do not count, unless little else is there: most products fill the ground outside
+the swath with them and do not say so.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def limits(values: Any, valid: Any) -> tuple[float, float]:
     Parameters
     ----------
     values
-        Array of real numbers (bands, rows, columns) or (rows, columns): all bands of the picture.
+        Array of real numbers, any shape: the pixels of all bands of the picture.
     valid
         Array of bool that broadcasts to it: False where there is no data.
 
@@ -50,9 +50,7 @@ def limits(values: Any, valid: Any) -> tuple[float, float]:
             return 0.0, 1.0
         info = np.iinfo(values.dtype)
         return float(info.min), float(info.max)
-    # Most products fill the ground outside the swath with zeros and do not say so.
-    filled = values.any(axis=0) if values.ndim == 3 else values != 0
-    low, high = _percentiles(values[inside & filled])
+    low, high = _percentiles(known[known != 0])
     if low == high:
         low, high = _percentiles(known)
     if low == high:
