@@ -86,16 +86,13 @@ def decode(data: bytes, side: int) -> tuple["Image", Metadata]:
     _hush()
     try:
         picture = _opened(io.BytesIO(data))
-        low = _check(picture, data)
-        if picture.format in ("JPEG", "MPO"):
-            wide, high = target(*picture.size, side)
-            picture.draft(None, (2 * wide, 2 * high))
-        picture.load()
-        if low is not None:
-            low.load()
-        return _upright(_rgb(picture, low, side), orientation(picture)), told(picture)
+        _check(picture)
+        high, low = _loaded(picture, data, side)
+        return _upright(_rgb(high, low, side), orientation(picture)), told(picture)
     except Image.DecompressionBombError as error:
         raise Unreadable("bomb", str(error)) from error
+    except MemoryError as error:
+        raise Unreadable("too_large", "decoding it needs more memory than there is") from error
     except _BROKEN as error:
         raise _damaged(error) from error
 
@@ -133,27 +130,24 @@ def _opened(file: BinaryIO | io.BytesIO) -> "ImageFile":
     raise Unreadable("not_an_image", "the file holds no picture of a format that is read")
 
 
-def _check(picture: "ImageFile", data: bytes) -> "ImageFile | None":
-    """Judge the header; return a second view that decodes the low bytes of a deep PNG."""
+def _check(picture: "ImageFile") -> None:
+    """Refuse by the header alone what is not to be decoded."""
     width, height = picture.size
     if not width or not height:
         raise Unreadable("damaged", f"the picture is {width} x {height} pixels")
-    low = _low_bytes(picture, data)
-    if width * height > (PIXEL_LIMIT if low is None else PIXEL_LIMIT // 2):
+    if width * height > (PIXEL_LIMIT // 2 if _deep_png(picture) else PIXEL_LIMIT):
         raise Unreadable(
             "bomb",
-            f"{width} x {height} pixels are more than the {PIXEL_LIMIT // 1_000_000} million that "
-            "are decoded whole; write it as a GeoTIFF and give --tile",
+            f"{width} x {height} pixels are more than the {PIXEL_LIMIT // 1_000_000} million (half "
+            "as many of 16-bit colour) that are decoded whole; write a GeoTIFF and give --tile",
         )
     if _is_deep_tiff(picture):
         raise Unreadable(
             "unreadable",
             "a TIFF of several bands with more than 8 bits is not read inside a tar; unpack it",
         )
-    frames = getattr(picture, "is_animated", False)
-    if frames and picture.format != "MPO":
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":
         say_once(log, "frames", "of pictures with several frames or pages the first is taken")
-    return low
 
 
 def _is_deep_tiff(picture: "ImageFile") -> bool:
@@ -164,19 +158,36 @@ def _is_deep_tiff(picture: "ImageFile") -> bool:
     return bool(max(bits) > 8)
 
 
-def _low_bytes(picture: "ImageFile", data: bytes) -> "ImageFile | None":
-    """Return a PNG of 16 bits a band once more, to be decoded to its low bytes.
+def _deep_png(picture: "ImageFile") -> str | None:
+    """Return how a PNG lays out several bands of 16 bits; None of any other picture."""
+    layout = picture.tile[0].args if picture.format == "PNG" and picture.tile else None
+    return layout if layout in ("RGB;16B", "RGBA;16B", "LA;16B") else None
+
+
+def _loaded(picture: "ImageFile", data: bytes, side: int) -> tuple["Image", "Image | None"]:
+    """Decode, a JPEG at a scale that suffices; return the low bytes of a deep PNG beside.
 
     Pillow keeps the high bytes of such a picture, which leaves data of 12 bits nearly black.
     """
-    if picture.format != "PNG" or not picture.tile:
-        return None
-    tile = picture.tile[0]
-    if tile.args not in ("RGB;16B", "RGBA;16B"):
-        return None
-    low = _opened(io.BytesIO(data))
-    low.tile = [tile._replace(args=tile.args.replace("16B", "16L"))]
-    return low
+    from PIL import Image
+
+    if picture.format in ("JPEG", "MPO"):
+        wide, high = target(*picture.size, side)
+        picture.draft(None, (2 * wide, 2 * high))
+    low: Image.Image | None = None
+    layout = _deep_png(picture)
+    if layout == "LA;16B":
+        # Its pixels are as wide as those of RGBA: high and low byte of the grey, then of alpha.
+        picture.tile = [picture.tile[0]._replace(args="RGBA")]
+        grey, grey_low, alpha, alpha_low = picture.split()
+        return Image.merge("LA", (grey, alpha)), Image.merge("LA", (grey_low, alpha_low))
+    if layout:
+        second = _opened(io.BytesIO(data))
+        second.tile = [second.tile[0]._replace(args=layout.replace("16B", "16L"))]
+        second.load()
+        low = second
+    picture.load()
+    return picture, low
 
 
 def _rgb(picture: "Image", low: "Image | None", side: int) -> "Image":
@@ -234,9 +245,10 @@ def _values(strip: "Image", low: "Image | None") -> tuple[Any, Any]:
             valid &= array != transparent
         return array, valid.astype(np.uint8) * 255
     whole = (array.astype(np.uint16) << 8) | np.asarray(low)
-    if whole.shape[2] == 4:
-        return whole[..., :3], array[..., 3]
-    return whole, np.full(whole.shape[:2], 255, np.uint8)
+    if whole.shape[2] == 3:
+        return whole, np.full(whole.shape[:2], 255, np.uint8)
+    colours = whole[..., :3] if whole.shape[2] == 4 else whole[..., 0]
+    return colours, array[..., -1]
 
 
 def _strip_rgb(strip: "Image", low: "Image | None", limits: tuple[float, float] | None) -> "Image":
@@ -280,7 +292,7 @@ def _damaged(error: BaseException) -> Unreadable:
 
 
 def _hush() -> None:
-    """Keep Pillow's warnings about odd files to ourselves: they are no trouble of the user's.
+    """Keep Pillow's complaints about odd files to ourselves: they are no trouble of the user's.
 
     Filters belong to the process, and this runs in threads: one that is added once and stays
     is safe there, `warnings.catch_warnings` is not.
@@ -288,6 +300,8 @@ def _hush() -> None:
     mine = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
     if mine not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
+    if logging.getLogger("PIL").level == logging.NOTSET:
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 __all__ = ["PIXEL_LIMIT", "decode", "is_plain"]

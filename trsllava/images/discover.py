@@ -115,7 +115,7 @@ def _place(given: str, reading: Reading) -> _Place:
     except UnicodeEncodeError as error:
         raise UsageError(f"{shown}: its whole path must be UTF-8; rename or mount it") from error
     try:
-        mode = os.stat(path).st_mode if given else 0
+        mode = os.stat(given).st_mode
     except (OSError, ValueError) as error:
         if is_pattern(given):
             return _pattern(given, reading)

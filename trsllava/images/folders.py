@@ -46,7 +46,7 @@ def walk(root: str, reading: Reading, start: str = "") -> Iterator[Found]:
     pending = [start]
     while pending:
         folder = pending.pop()
-        path = os.path.join(root, folder)
+        path = os.path.join(root, folder) if folder else root
         try:
             with os.scandir(path) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)

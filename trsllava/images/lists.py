@@ -6,6 +6,7 @@ id of an image is its line as written.
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from trsllava.errors import InputError
 from trsllava.images import formats
@@ -58,7 +59,11 @@ def listed(path: str, reading: Reading) -> Iterator[Found]:
         elif formats.suffix(line) == formats.TAR:
             yield Unfit(id_of(line), "not_an_image", f"{place}: a tar; give it as a PATH")
         else:
-            yield from file_found(file, line, reading)
+            for found in file_found(file, line, reading):
+                if isinstance(found, Unfit):
+                    yield replace(found, detail=f"{place}: {found.detail}")
+                else:
+                    yield found
 
 
 def _lines(path: str) -> Iterator[tuple[int, str]]:

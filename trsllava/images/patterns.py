@@ -1,7 +1,8 @@
 """Patterns: ``{a,b}`` and ``{000..012}`` first, then ``*``, ``?``, ``[...]`` and one ``**``.
 
 As in a shell, wildcards leave hidden files out, ``**`` stands for any folders (none too) and does
-not follow links. Ids are relative to the last folder before the first wildcard or brace.
+not follow links; with it only files count, otherwise a folder that matches is walked. Ids are
+relative to the last folder before the first wildcard or brace.
 """
 
 import os
@@ -62,7 +63,9 @@ def matches(pattern: str) -> Iterator[tuple[str, bool]]:
             raise UsageError(f"the pattern {pattern!r} has more than one **")
         asked = suffix(parts[-1])
         for name in _matched(base or ".", "", parts):
-            yield name, suffix(name) == asked
+            # What is in a folder matches ** by itself.
+            if "**" not in parts or not os.path.isdir(os.path.join(base, name)):
+                yield name, suffix(name) == asked
 
 
 def _expanded(pattern: str) -> Iterator[str]:

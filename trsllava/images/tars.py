@@ -57,7 +57,9 @@ def _read(file: BinaryIO, path: str, name: str, status: os.stat_result) -> Itera
         return
     try:
         tar = tarfile.TarFile(
-            fileobj=cast(IO[bytes], _Bounded(file)), encoding="utf-8", errors="surrogateescape"
+            fileobj=cast(IO[bytes], _Bounded(file, status.st_size)),
+            encoding="utf-8",
+            errors="surrogateescape",
         )
     except tarfile.TarError as error:
         raise UsageError(f"{printable(path)} is not a tar: {error}") from error
@@ -66,7 +68,7 @@ def _read(file: BinaryIO, path: str, name: str, status: os.stat_result) -> Itera
         try:
             member = tar.next()
         except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-            cut = file.tell() >= status.st_size
+            cut = max(ended, file.tell()) >= status.st_size
             yield _broken(path, name, "truncated" if cut else "damaged", str(error))
             return
         tar.members.clear()  # type: ignore[attr-defined]  # it keeps every header otherwise
@@ -138,12 +140,17 @@ def _id(name: str) -> str:
 
 
 class _Bounded:
-    """A file of which only little is read at a time, as its headers are."""
+    """A file of which only little is read at a time, as its headers are, and nothing outside."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
+        self._size = size
         self.tell = file.tell
-        self.seek = file.seek
+
+    def seek(self, position: int) -> int:
+        if not 0 <= position <= self._size:
+            raise tarfile.ReadError("a member ends outside the file")
+        return self._file.seek(position)
 
     def read(self, size: int) -> bytes:
         if size > _HEADER_LIMIT:
