@@ -1,12 +1,8 @@
 """STAC on disk: items, item collections, catalogues and collections, read without any network.
 
 Links are followed to wherever they lead on this machine, each file once, so loops end; what lies
-behind an address is not fetched. Ids are ``<item id>/<asset key>``.
-
-Which assets of an item are pictures to caption (media type ``image/...``, or none and the suffix
-of a picture): the one with the key ``visual``; else all with the role ``visual``; else all with
-the role ``data``; else the first with the role ``overview``; else all without any role; a
-thumbnail only if there is nothing else.
+behind an address is not fetched. Ids are ``<item id>/<asset key>``. See `stac_assets` for
+which assets are taken.
 """
 
 import logging
@@ -19,10 +15,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from trsllava.errors import InputError, UsageError
-from trsllava.images import formats
 from trsllava.images.names import id_of, refused
-from trsllava.images.notices import say_once
 from trsllava.images.source import Found, Reading, Skipped, Source, Unfit
+from trsllava.images.stac_assets import chosen_assets, is_raster
 from trsllava.images.stac_metadata import alike_to_file, metadata_of_item
 from trsllava.interchange.lines import BOM, parse_json
 from trsllava.records import Metadata
@@ -33,7 +28,6 @@ log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 
 _BYTES_LIMIT = 1 << 28  # of one file
-_RASTER_TYPES = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
 
 
 def sources(path: Path, reading: Reading) -> Iterator[Found]:
@@ -193,7 +187,7 @@ def _asset_sources(
         return
     if not stat.S_ISREG(status.st_mode):
         yield Unfit(image, "not_an_image", f"{printable(path)} is not a file")
-    elif formats.suffix(path) in formats.RASTERS or _type(asset).startswith(_RASTER_TYPES):
+    elif is_raster(asset, path):
         from trsllava.images import scenes
 
         described = {**item["properties"], **asset}
@@ -217,55 +211,4 @@ def _joined(found: Source, known: Metadata, alike: bool) -> Metadata:
     )
 
 
-def chosen_assets(item: Json) -> dict[str, Json]:
-    """Return the assets of an item that are pictures to caption, by key."""
-    assets = item.get("assets")
-    pictures = {
-        key: asset
-        for key, asset in (assets if isinstance(assets, dict) else {}).items()
-        if isinstance(asset, dict) and _is_picture(asset)
-    }
-    if "visual" in pictures:
-        return {"visual": pictures["visual"]}
-    by_role: dict[str, dict[str, Json]] = {}
-    for key, asset in pictures.items():
-        for role in _roles(asset) or [""]:
-            by_role.setdefault(role, {})[key] = asset
-    shown = by_role.get("thumbnail", {})
-    for role in ("visual", "data", "overview", ""):
-        chosen = {key: one for key, one in by_role.get(role, {}).items() if key not in shown}
-        if chosen:
-            return dict([next(iter(chosen.items()))]) if role == "overview" else chosen
-    if shown:
-        say_once(
-            log,
-            "thumbnails",
-            f"the item {printable(str(item.get('id')))} (and others like it) has no picture but "
-            "its thumbnail, which is taken",
-        )
-        return dict([next(iter(shown.items()))])
-    return {}
-
-
-def _is_picture(asset: Json) -> bool:
-    """Tell whether an asset is a picture of a form that is read."""
-    href = asset.get("href")
-    if not isinstance(href, str) or not href or "metadata" in _roles(asset):
-        return False
-    kind = _type(asset)
-    if kind and kind != "application/octet-stream":
-        return kind.startswith("image/") and "svg" not in kind
-    return formats.suffix(urlsplit(href).path) in formats.PICTURES | formats.RASTERS
-
-
-def _type(asset: Json) -> str:
-    kind = asset.get("type")
-    return kind.strip().lower() if isinstance(kind, str) else ""
-
-
-def _roles(asset: Json) -> list[str]:
-    roles = asset.get("roles")
-    return [role for role in roles if isinstance(role, str)] if isinstance(roles, list) else []
-
-
-__all__ = ["chosen_assets", "local_path", "read_stac", "sources"]
+__all__ = ["local_path", "read_stac", "sources"]
