@@ -195,19 +195,20 @@ def test_a_disk_in_trouble_stops_the_listing_instead_of_losing_a_folder(tmp_path
         find(tmp_path)
 
 
-def test_a_tree_deeper_than_the_recursion_limit_is_walked(tmp_path):
-    here = os.getcwd()
+def test_a_tree_deeper_than_the_recursion_limit_is_walked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     depth = sys.getrecursionlimit() + 100
+    for _ in range(depth):
+        os.mkdir("d")
+        os.chdir("d")
+    picture("a.png")
     try:
-        os.chdir(tmp_path)
-        for _ in range(depth):
-            os.mkdir("d")
-            os.chdir("d")
-        picture("a.png")
-        os.chdir(tmp_path)
         assert ids(find(tmp_path)) == ["d/" * depth + "a.png"]
-    finally:
-        os.chdir(here)
+    finally:  # pytest could not remove it
+        os.remove("a.png")
+        for _ in range(depth):
+            os.chdir("..")
+            os.rmdir("d")
 
 
 # Ids

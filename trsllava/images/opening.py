@@ -88,6 +88,8 @@ def _bytes_of(source: Source) -> bytes:
 
 def _reason(path: str, error: OSError) -> str | None:
     """Return the reason word of an error that lies in the picture's file alone."""
+    if error.errno == errno.EISDIR:
+        return "not_an_image"
     if error.errno in _UNREADABLE:
         return "unreadable"
     # Without its folder the whole disk may be away, and every picture would be called gone.
