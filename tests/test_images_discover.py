@@ -1,5 +1,6 @@
 """What is found in folders, lists and patterns, under which ids, and what is passed over."""
 
+import json
 import os
 import socket
 import sys
@@ -488,11 +489,40 @@ def test_without_rasterio_plain_tiffs_are_read_and_others_name_the_extra(tmp_pat
 
 def test_a_raster_that_cannot_be_opened_is_unfit(tmp_path):
     pytest.importorskip("rasterio")
-    (tmp_path / "a.tif").write_bytes(b"not a raster")
+    (tmp_path / "a.tif").write_bytes(b"II*\0 and nothing more")
     picture(tmp_path / "b.png")
     found = find(tmp_path)
     assert list(unfit(found)) == ["a.tif"]
     assert ids(found) == ["b.png"]
+
+
+# STAC
+
+
+def test_a_stac_item_gives_its_pictures_with_what_it_knows_of_them(tmp_path):
+    pytest.importorskip("pystac")
+    picture(tmp_path / "a.png")
+    item = {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": "scene-1",
+        "geometry": {
+            "type": "Polygon",
+            "coordinates": [[[10, 50], [11, 50], [11, 51], [10, 51], [10, 50]]],
+        },
+        "bbox": [10, 50, 11, 51],
+        "properties": {"datetime": "2024-06-01T10:00:00Z"},
+        "links": [],
+        "assets": {"visual": {"href": "./a.png", "type": "image/png", "roles": ["data"]}},
+    }
+    (tmp_path / "i.json").write_text(json.dumps(item))
+    (source,) = find(tmp_path / "i.json", prefix="p")
+    assert source.image.startswith("p/scene-1")
+    assert source.path == str(tmp_path / "a.png")
+    assert source.metadata.bbox == (10, 50, 11, 51)
+    assert source.metadata.datetime == "2024-06-01T10:00:00Z"
+    with pytest.raises(ConflictError, match=r"twice|both"):
+        find(tmp_path / "i.json", str(tmp_path / "*.json"))
 
 
 # Size

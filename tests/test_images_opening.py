@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from trsllava.images import colours, opening
 from trsllava.images import decode as decoding
-from trsllava.images import opening
 from trsllava.images.decode import PIXEL_LIMIT, decode
 from trsllava.images.opening import open_source
 from trsllava.images.prepare import GROUND
@@ -101,6 +101,7 @@ def lab():
         encoded(plain().quantize(8), "PNG"),
         encoded(lab(), "TIFF"),
         encoded(plain().convert("RGBA"), "PNG"),
+        encoded(plain(), "MPO", save_all=True, append_images=[plain(colour="red")], quality=95),
     ],
 )
 def test_a_blue_picture_is_blue_in_every_format_and_colour_space(data):
@@ -212,7 +213,7 @@ def test_strips_change_nothing(monkeypatch):
     rgba = np.concatenate([noise >> 4, noise[..., :1] >> 4], axis=2).astype(np.uint8)
     pictures.append(encoded(Image.fromarray(rgba)))
     whole = [np.asarray(decode(data, 60)[0]) for data in pictures]
-    monkeypatch.setattr(decoding, "_STRIP", 2000)
+    monkeypatch.setattr(colours, "_STRIP", 2000)
     for data, before in zip(pictures, whole, strict=True):
         np.testing.assert_array_equal(np.asarray(decode(data, 60)[0]), before)
 
@@ -329,7 +330,7 @@ def test_large_jpegs_are_decoded_small_in_bounded_memory(tmp_path):
 
 
 def test_running_out_of_memory_is_the_pictures_trouble(monkeypatch):
-    monkeypatch.setattr(decoding, "_rgb", lambda *a: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(decoding, "rgb", lambda *a: (_ for _ in ()).throw(MemoryError))
     assert refusal(encoded(plain())) == "too_large"
 
 
