@@ -73,7 +73,7 @@ def dialogue_identity(
         "prompt": prompt.identity(),
         "repair": load_prompt("repair").identity(),
         "max_tokens": max_tokens,
-        "language": language or prompt.language,
+        "language": known_language(language) if language else prompt.language,
         "schema": SCHEMA_VERSION,
         "checks": CHECKS_VERSION if checks else 0,
     }

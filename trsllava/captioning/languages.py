@@ -50,6 +50,8 @@ def known_language(tag: str) -> str:
 
 def in_other_script(text: str, language: str) -> bool:
     """Say whether most letters of a text belong to a script that the language does not use."""
+    if text.isascii():
+        return language in _SCRIPTS and any(map(str.isalpha, text))
     letters = sum(map(str.isalpha, text))
     return letters - len(_LETTERS[language].findall(text)) > letters / 2
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from trsllava.captioning.languages import in_other_script, other_language
@@ -47,6 +48,8 @@ _PLACEHOLDERS = frozenset(
 )  # fmt: skip
 _CAPITALS = re.compile(r"(?<![\w.'\u2019-])[A-Z][a-z\u00df-\u00ff]{2,}(?:['\u2019-]\w+)*")
 _LANGUAGES_WITH_NAMES = (None, "en", "es", "fr", "it", "pt")  # German writes every noun so
+# After these a sentence begins, or words are quoted that may stand in the picture.
+_BEGINS = ".!?:;\u2026-\"'(\u201c\u2018\u00ab"
 # Capitalised by habit: directions, and what tells a style or a kind.
 _NO_NAMES = re.compile(
     r"(?:(?:north|south|east|west)-?(?:east|west)?(?:ern)?|cent(?:re|er)|central|upper|lower|left"
@@ -97,9 +100,9 @@ def objection(
     places = None
     for where, name, text in _placed(variants):
         for found in (
+            _loop(text[: _TOO_LONG[name]]),
             _unfit(text, _TOO_LONG[name]),
             _echo(text, clauses),
-            _loop(text),
             _language(text, language),
             _forbidden(text, prompt),
         ):
@@ -117,8 +120,8 @@ def place_names(text: str) -> list[str]:
     """Return the words that look like names: capitalised, and not where a sentence begins."""
     found = []
     for match in _CAPITALS.finditer(text):
-        before = text[: match.start()].rstrip("\"'(\u201c\u2018\u00ab ")
-        if before and before[-1] not in ".!?:;\u2026-" and not _NO_NAMES.match(match[0]):
+        before = text[: match.start()].rstrip()
+        if before and before[-1] not in _BEGINS and not _NO_NAMES.match(match[0]):
             found.append(match[0])
     return found
 
@@ -141,6 +144,7 @@ def _unfit(text: str, longest: int) -> Objection | None:
     return None
 
 
+@lru_cache(maxsize=8)
 def _clauses(asked: str) -> tuple[str, ...]:
     """Return the clauses of a prompt that nobody writes by chance."""
     flat = " ".join(asked.split()).casefold()
@@ -162,6 +166,8 @@ def _loop(text: str) -> Objection | None:
     if _RUN.search(text):
         return Objection("loop", "repeats one character")
     words = _WORD.findall(text.casefold())
+    if max(Counter(words).values(), default=0) < 3:
+        return None
     for period in range(1, min(20, len(words) // 3) + 1):
         equal = 0
         for at in range(period, len(words)):

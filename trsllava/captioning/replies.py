@@ -92,9 +92,9 @@ def read_reply(text: str) -> Reading:
     wrapped = False
     try:
         value = _decoder(strict=True).decode(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         wrapped = True
-        value = _last_record(text)
+        value = _last_record(text, open_end=text[:1] == "{" and _is_open(error, text))
     if isinstance(value, dict) and "variants" in value:
         value = value["variants"]
     elif not isinstance(value, list):
@@ -122,12 +122,12 @@ def normalised(text: str) -> str:
     return " ".join(kept.split())
 
 
-def _last_record(text: str) -> Any:
+def _last_record(text: str, *, open_end: bool) -> Any:
     """Return the last complete JSON value that could be a record.
 
     Raises `Unusable` if there is none.
     """
-    found, problem, open_end = None, "", False
+    found, problem = None, ""
     for value, error in _values(text):
         if error is not None:
             problem = problem or str(error)
