@@ -78,7 +78,9 @@ def open_raster(path: str) -> Any:
     MissingExtra
         If rasterio is not installed.
     """
-    driver = _driver(path)
+    driver = driver_of(path)
+    if driver is None:
+        raise Unreadable("unreadable", f"{printable(path)} is neither a GeoTIFF nor JPEG 2000")
     with gdal() as rasterio:
         try:
             # Filters of warnings belong to the process: one thread at a time changes them.
@@ -95,8 +97,11 @@ def open_raster(path: str) -> Any:
     return dataset
 
 
-def _driver(path: str) -> str:
-    """Return the driver that the first bytes of a file ask for."""
+def driver_of(path: str) -> str | None:
+    """Return the driver that the first bytes of a file ask for, None if it is no raster.
+
+    Raises `Unreadable` if it cannot be opened, `OSError` if the disk is in trouble.
+    """
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -104,10 +109,7 @@ def _driver(path: str) -> str:
             head = file.read(12)
     except (OSError, ValueError) as error:
         raise _refused(path, error) from error
-    for magic, driver in _DRIVERS:
-        if head.startswith(magic):
-            return driver
-    raise Unreadable("unreadable", f"{printable(path)} is neither a GeoTIFF nor JPEG 2000")
+    return next((driver for magic, driver in _DRIVERS if head.startswith(magic)), None)
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -209,4 +211,4 @@ def one_line(error: BaseException) -> str:
     return printable(told.splitlines()[0][:300])
 
 
-__all__ = ["gdal", "kept_open", "one_line", "open_raster"]
+__all__ = ["driver_of", "gdal", "kept_open", "one_line", "open_raster"]

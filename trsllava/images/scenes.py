@@ -18,7 +18,7 @@ from trsllava.images.bands import choose_bands
 from trsllava.images.footprint import footprint_of
 from trsllava.images.notices import say_once
 from trsllava.images.pixels import read
-from trsllava.images.rasters import open_raster
+from trsllava.images.rasters import driver_of, open_raster
 from trsllava.images.sampling import Sample, has_data, take_sample
 from trsllava.images.source import (
     Found,
@@ -56,7 +56,7 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
     ------
     Found
         A source a picture; at the end one `Skipped` that counts the windows without data. A
-        raster that cannot be read is one `Unfit`.
+        raster that cannot be read is one `Unfit`, a file of another kind a plain source.
 
     Raises
     ------
@@ -68,6 +68,11 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
     _check(reading)
     name = os.path.abspath(path)
     try:
+        if driver_of(name) is None:
+            # A picture of another kind, whatever it is called: its decoder will tell.
+            status = os.stat(name)
+            yield Source(image, name, status.st_size, status.st_mtime_ns)
+            return
         dataset = open_raster(name)
     except Unreadable as error:
         yield Unfit(image, error.reason, str(error))
