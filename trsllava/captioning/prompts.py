@@ -16,6 +16,7 @@ checks. The header ends at the first blank line; a file without one is a prompt 
 """
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -65,13 +66,12 @@ def load_prompt(name_or_path: str) -> Prompt:
     for prompt in shipped_prompts():
         if prompt.name == name_or_path:
             return prompt
-    path = Path(name_or_path)
-    if "\0" in name_or_path or not path.is_file():
+    if not os.path.isfile(name_or_path):  # False for what could never be a path, too
         known = ", ".join(prompt.name for prompt in shipped_prompts())
         raise UsageError(
             f"{name_or_path!r} is neither a shipped prompt ({known}) nor a file with one"
         )
-    return _read(path)
+    return _read(Path(name_or_path))
 
 
 @cache
