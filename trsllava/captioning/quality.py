@@ -28,7 +28,8 @@ _PERCENT = re.compile(r"\d\s*[%\uff05\u066a]|\bper\s?cent\b|\bpercentage", re.IG
 _REFUSAL = re.compile(
     r"\bI(?:['\u2019]m| am) (?:very |so |truly )?(?:sorry|unable|not able)\b"
     r"|\bI (?:can(?:not|['\u2019]t)|could(?: not|n['\u2019]t)|do(?: not|n['\u2019]t)) "
-    r"(?:\w+ )?(?:help|assist|see|view|access|process|analy[sz]e|describe|provide|fulfil+|comply)"
+    r"(?:\w+ )?(?:help|assist|access|process|analy[sz]e|describe|provide|fulfil+|comply"
+    r"|(?:see|view) (?:\w+ )?(?:image|picture|photo|attachment))"
     r"|\bI (?:must |have to )?apologi[sz]e\b|\bas an AI\b|\bmy apologies\b"
     r"|\bno (?:image|picture|photo)\w* (?:was|were|is|has been) "
     r"(?:provided|attached|given|shared|uploaded|included|supplied)"
