@@ -1,6 +1,7 @@
 """The dialogue about one picture: what is asked again, how, and how it ends."""
 
 import json
+import random
 
 import pytest
 
@@ -329,3 +330,27 @@ def test_prompt_picture_and_answer_fit_a_context_of_4096():
     asked = len(tokenizer.encode(f"{RSRT.text}\n\n{repair}" + " word" * 40).ids)
     picture = 37 * 37  # Qwen2.5-VL: a token for 28 x 28 pixels of 1,024 x 1,024
     assert asked + picture + DEFAULT_MAX_TOKENS <= 4096
+
+
+def test_whatever_a_reply_is_made_of_it_ends_as_a_full_record_or_a_failure():
+    pieces = [GOOD, CUT, LOOP, "<think>", "</think>", "```json\n", "{", "}", "[", '"', "\\", "\0"]
+    pieces += ["\ud800", "\n", '{"variants": ', "NaN", "null", "\\ud83d", "\u2028", "I'm sorry"]
+    chance = random.Random(7)
+    kinds = set()
+    for _ in range(1500):
+        dialogue, outcome, asked = Dialogue("a.png", RSRT, 100), None, 0
+        while outcome is None:
+            parts = chance.choices(pieces, k=chance.randint(0, 4))
+            text = "".join(part[: chance.choice([len(part), 40])] for part in parts)
+            outcome = dialogue.receive(Reply(text, chance.random() < 0.1, chance.random() < 0.1))
+            asked += 1
+        assert asked == outcome.usage.calls <= 4
+        kinds.add(getattr(outcome, "reason", "captioned"))
+        outcome_text = outcome.raw if isinstance(outcome, Failed) else str(outcome.variants)
+        outcome_text.encode()  # raises if half of a pair is left
+        if isinstance(outcome, Captioned):
+            assert [variant.texts() for variant in outcome.variants] == GOOD_TEXTS
+    assert {"captioned", "cut", "malformed", "refused", "loop", "empty", "reasoning"} <= kinds
+
+
+GOOD_TEXTS = [tuple(variant.values()) for variant in json.loads(GOOD)["variants"]]
