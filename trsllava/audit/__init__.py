@@ -1,0 +1,1 @@
+"""Records that look wrong: repeated texts and stock phrases, found without torch."""
