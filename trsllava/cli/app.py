@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import trsllava
-from trsllava.cli import caption, demo, evaluate, query, records, upkeep
+from trsllava.cli import caption, demo, evaluate, prompts, query, records, upkeep
 
 app = typer.Typer(
     help="Find overhead images by saying what is in them.",
@@ -42,6 +42,7 @@ for command in (
     evaluate.evaluate,
     records.export,
     records.remove,
+    prompts.prompts,
     upkeep.status,
     upkeep.verify,
     upkeep.compact,

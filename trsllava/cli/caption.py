@@ -270,7 +270,7 @@ def _print_plan(
 
 
 def _looked_for() -> str:
-    from trsllava.images.discover import looked_for
+    from trsllava.images.formats import looked_for
 
     return looked_for()
 

@@ -134,7 +134,7 @@ class Worker:
     def _caption(self, pictures: Iterator[Prepared]) -> Iterator[Outcome]:
         """Show pictures, read ahead in a thread of their own, to the captioner."""
         ahead = prefetch(pictures, AHEAD)
-        asked = self.captioner.caption(ahead)
+        asked = self.captioner.caption(self._until_stopped(ahead))
         try:
             yield from asked
         finally:
@@ -142,6 +142,12 @@ class Worker:
                 close = getattr(generator, "close", None)
                 if close is not None:
                     close()
+
+    def _until_stopped(self, pictures: Iterable[Prepared]) -> Iterator[Prepared]:
+        for picture in pictures:
+            if self._stop.is_set():  # what was read ahead is not asked about any more
+                return
+            yield picture
 
     def _take(self, left: dict[str, Lot], names: Iterable[str]) -> Iterator[OpenLot]:
         """Open those of the named lots that are not finished and nobody else has."""
