@@ -1,6 +1,7 @@
 """Where a raster has data: nodata values, masks, alpha bands and NaN told alike."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from trsllava.images.bands import is_alpha
@@ -83,12 +84,15 @@ def valid_pixels(
             out_shape=(len(coverage.masks), *shape) if shape else None,
         )
         valid = masks.any(axis=0)
-    else:
-        valid = np.ones(values.shape[1:], bool)
-    if coverage.nodata is not None:
-        valid &= (values != coverage.nodata).any(axis=0)
-    if coverage.floating:
-        valid &= np.isfinite(values).any(axis=0)
+        if coverage.floating:
+            valid &= np.isfinite(values).any(axis=0)
+        return None if valid.all() else valid
+    told = np.isfinite if coverage.floating else partial(np.not_equal, coverage.nodata)
+    valid = told(values[0])
+    for band in values[1:]:
+        if valid.all():  # mostly the first band knows
+            break
+        valid |= told(band)
     return None if valid.all() else valid
 
 

@@ -33,7 +33,7 @@ def read(source: Source, reading: Reading) -> Picture:
     Raises
     ------
     Unreadable
-        If the file is gone, or a part of it that is needed is damaged.
+        If the file is gone, a part of it that is needed is damaged, or it is only a few pixels.
     OSError
         If the disk is in trouble.
     """
@@ -49,7 +49,10 @@ def read(source: Source, reading: Reading) -> Picture:
     except RasterioError as error:
         raise Unreadable("truncated", f"{printable(source.image)}: {one_line(error)}") from error
     pixels = Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
-    return Picture(prepare(pixels, reading.side), digest, source.metadata)
+    try:
+        return Picture(prepare(pixels, reading.side), digest, source.metadata)
+    except Unreadable as error:
+        raise Unreadable(error.reason, f"{printable(source.image)}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,12 @@ def _planes(
     if palette is not None:
         planes = [colour.take(values[0], mode="clip") for colour in palette]
     else:
-        planes = [
-            stretch.apply(values[bands.index(band)], limits)
-            for band, limits in zip(rendering.bands, rendering.limits, strict=True)
-        ]
+        wanted = list(zip(rendering.bands, rendering.limits, strict=True))
+        made = {
+            (band, limits): stretch.apply(values[bands.index(band)], limits)
+            for band, limits in dict.fromkeys(wanted)
+        }
+        planes = [made[one] for one in wanted]  # the same one thrice if it is grey
     valid = valid_pixels(dataset, look.coverage, values, part, shape)
     if valid is not None:
         planes = [
