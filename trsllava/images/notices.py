@@ -2,13 +2,13 @@
 
 import logging
 
-_said: set[str] = set()
+_said: dict[str, str] = {}
 
 
 def say_once(log: logging.Logger, topic: str, message: str) -> None:
     """Log a warning unless one of the same topic was logged already."""
     if topic not in _said:
-        _said.add(topic)
+        _said[topic] = message
         log.warning(message)
 
 
@@ -17,4 +17,9 @@ def forget() -> None:
     _said.clear()
 
 
-__all__ = ["forget", "say_once"]
+def said() -> tuple[str, ...]:
+    """Return what was said since the job began."""
+    return tuple(_said.values())
+
+
+__all__ = ["forget", "said", "say_once"]

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trsllava.images import notices
 from trsllava.images.discover import discover
 from trsllava.images.opening import open_source
 from trsllava.images.source import Reading, Skipped, Source, Unfit, Unreadable
@@ -86,6 +87,7 @@ def take_in(
     InputError
         If a path does not exist or the same id stands at two places; nothing has changed.
     """
+    notices.forget()
     with store.writing("trsllava caption", wait=3600.0) as current:
         view = store.view(set_name) if set_name in current.sets else None
         if follow and view is not None and _has(view, wish.places):
@@ -201,6 +203,7 @@ def _publish(store: Store, view: View, part: list[_Chosen], sorting: _Sorting) -
         _rows([chosen.found for chosen in part], sorting),
         wish.places,
         sorting.taken.skipped,
+        notices.said(),
     )
     folders = [Path(path).resolve() for path in wish.paths if Path(path).is_dir()]
     store.commit(

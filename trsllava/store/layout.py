@@ -80,7 +80,8 @@ class LotRef:
 class IntakeRef:
     """The images that a record set took in at one time; ``number`` is that of its commit.
 
-    ``paths`` are what was listed, ``skipped`` counts by reason what is no image there.
+    ``paths`` are what was listed, ``skipped`` counts by reason what is no image there, ``notes``
+    is what was said about how its images are read.
     """
 
     set: str
@@ -90,6 +91,7 @@ class IntakeRef:
     lots: tuple[LotRef, ...]
     paths: tuple[str, ...]
     skipped: Mapping[str, int]
+    notes: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -100,7 +102,8 @@ class IntakeRef:
     def from_json(cls, body: Mapping[str, Any]) -> Self:
         """Read what `dataclasses.asdict` made."""
         lots = tuple(LotRef(**lot) for lot in body["lots"])
-        return cls(**{**body, "lots": lots, "paths": tuple(body["paths"])})
+        lists = {key: tuple(body[key]) for key in ("paths", "notes")}
+        return cls(**{**body, **lists, "lots": lots})
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def write_intake(
     groups: Iterable[Sequence[Row]],
     paths: tuple[str, ...],
     skipped: Mapping[str, int],
+    notes: tuple[str, ...] = (),
 ) -> IntakeRef:
     """Publish the images that a set takes in and cut them in lots.
 
@@ -81,6 +82,8 @@ def write_intake(
         What was listed.
     skipped
         What is no image there, counted by reason.
+    notes
+        What was said about how the images are read.
 
     Returns
     -------
@@ -116,6 +119,7 @@ def write_intake(
         lots=tuple(lots),
         paths=paths,
         skipped=dict(sorted(skipped.items())),
+        notes=notes,
     )
     publish(layout.intake(ref), bytes(data))
     return ref

@@ -77,20 +77,45 @@ class View:
         self.head = head
         self.set = set_name
         self.intakes: tuple[IntakeRef, ...] = tuple(i for c in commits for i in c.intakes)
-        self.lots: tuple[Lot, ...] = tuple(
-            Lot(intake, ref, read_lot(layout, set_name, ref.name))
-            for intake in self.intakes
-            if intake.set == set_name
-            for ref in intake.lots
+        self._sidecars: OrderedDict[int, Offsets] = OrderedDict()
+
+    @cached_property
+    def lots(self) -> tuple[Lot, ...]:
+        """The lots of the set, as they stand when this is first asked."""
+        return tuple(
+            Lot(intake, ref, read_lot(self.layout, self.set, ref.name))
+            for intake, ref in self._lot_refs()
         )
-        born = [(c.number, ref) for c in commits for ref in c.segments]
+
+    def lot(self, name: str) -> Lot:
+        """Return one lot of the set without a look at the others."""
+        for intake, ref in self._lot_refs():
+            if ref.name == name:
+                return Lot(intake, ref, read_lot(self.layout, self.set, name))
+        raise StoreDamaged(f"{self.layout.root} has no lot {name} in record set {self.set}")
+
+    def _lot_refs(self) -> Iterator[tuple[IntakeRef, LotRef]]:
+        for intake in self.intakes:
+            if intake.set == self.set:
+                yield from ((intake, ref) for ref in intake.lots)
+
+    @cached_property
+    def _born_segments(self) -> list[tuple[int, SegmentRef]]:
+        """The segments, each with the number of the commit that it counts from."""
+        born = [(c.number, ref) for c in self.commits for ref in c.segments]
         for lot in self.lots:
             if lot.manifest is not None:
                 born += [(lot.intake.number, ref) for ref in lot.manifest.segments]
-        born.sort(key=lambda entry: entry[0])
-        self.segments: tuple[SegmentRef, ...] = tuple(ref for _, ref in born)
-        self._born = [number for number, _ in born]
-        self._sidecars: OrderedDict[int, Offsets] = OrderedDict()
+        return sorted(born, key=lambda entry: entry[0])
+
+    @cached_property
+    def segments(self) -> tuple[SegmentRef, ...]:
+        """The segments of the set and of the imports, oldest first."""
+        return tuple(ref for _, ref in self._born_segments)
+
+    @cached_property
+    def _born(self) -> list[int]:
+        return [number for number, _ in self._born_segments]
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -199,6 +224,12 @@ class View:
         """How many things were no images where the set's images came from, by reason."""
         newest = {i.paths: i.skipped for i in self.intakes if i.set == self.set}
         return sum((Counter(counts) for counts in newest.values()), Counter())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was said about how the set's images are read."""
+        said = (note for i in self.intakes if i.set == self.set for note in i.notes)
+        return tuple(dict.fromkeys(said))
 
     def took_in(self, image: str) -> bool:
         """Whether any record set took the image in and it still counts there."""

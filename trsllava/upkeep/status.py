@@ -31,6 +31,7 @@ def status_of(store: Store, records: str | None = None) -> dict[str, Any]:
         "reasons": dict(Counter(entry.reason for entry in failed).most_common()),
         "quarantine": [entry._asdict() for entry in failed[:QUARANTINE_SHOWN]],
         "skipped_reasons": dict(view.skipped),
+        "notes": list(view.notes),
         "segments": len(view.segments),
         "image_folders": [str(folder) for folder in view.image_folders],
         "index": _index(store, view),
