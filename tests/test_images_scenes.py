@@ -404,6 +404,27 @@ def test_a_palette_gives_its_colours(tmp_path):
     assert (pixels[:, 32:] == [200, 100, 50]).all()
 
 
+def test_a_scan_whose_zero_is_white_is_no_negative(tmp_path):
+    path = tif(tmp_path / "s.tif", np.full((1, 64, 64), 15, "uint8"), photometric="miniswhite")
+    assert mean_colour(path).tolist() == [240, 240, 240]
+
+
+@pytest.mark.parametrize(("bits", "most"), [(1, 1), (4, 15)])
+def test_values_of_few_bits_use_the_whole_range(tmp_path, bits, most):
+    array = np.tile(np.array([0, most], "uint8"), (1, 64, 32))
+    [(_, pixels)] = pictures(tif(tmp_path / "s.tif", array, nbits=bits))
+    assert (pixels[0, 0, 0], pixels[0, 1, 0]) == (0, 255)
+
+
+def test_two_scenes_can_be_listed_in_turn(tmp_path):
+    one = tif(tmp_path / "a.tif", np.full((1, 64, 64), 9, "uint8"))
+    other = tif(tmp_path / "b.tif", np.full((1, 64, 64), 9, "uint8"))
+    first, second = (sources(path, path.name, Reading(tile=32)) for path in (one, other))
+    assert [next(first).image, next(second).image] == ["a.tif#0,0,32,32", "b.tif#0,0,32,32"]
+    assert len(list(first)) == len(list(second)) == 3
+    assert all(found.metadata.bbox for found in found_in(one))
+
+
 @pytest.mark.parametrize(
     "dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64"]
 )

@@ -305,6 +305,14 @@ def test_an_item_that_agrees_keeps_its_box(tmp_path, caplog):
     assert caplog.text == ""
 
 
+def test_an_item_whose_box_is_much_larger_gets_that_of_its_file_without_a_word(tmp_path, caplog):
+    tif(tmp_path / "a.tif")
+    [own] = found_in(item(tmp_path / "i.json", bbox=None))
+    [one] = found_in(item(tmp_path / "i.json", bbox=(10, 40, 20, 50)))
+    assert one.metadata.bbox == own.metadata.bbox
+    assert caplog.text == ""
+
+
 def test_across_the_antimeridian_item_and_file_agree(tmp_path, caplog):
     tif(tmp_path / "a.tif", "EPSG:4326", Affine(0.1, 0, 179, 0, -0.1, -17), size=(10, 20))
     [one] = found_in(item(tmp_path / "i.json", bbox=(179, -18, -179, -17)))

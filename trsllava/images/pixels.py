@@ -61,11 +61,17 @@ class _Look:
 
     coverage: Coverage
     palette: Any
+    white_is_zero: bool
 
 
 def _look(dataset: Any, bands: tuple[int, int, int]) -> _Look:
     distinct = tuple(dict.fromkeys(bands))
-    return _Look(coverage_of(dataset, distinct), _palette(dataset, distinct))
+    told = dataset.tags(ns="IMAGE_STRUCTURE")
+    return _Look(
+        coverage_of(dataset, distinct),
+        _palette(dataset, distinct),
+        told.get("MINISWHITE") == "YES",
+    )
 
 
 def _planes(
@@ -98,6 +104,8 @@ def _planes(
             for band, limits in dict.fromkeys(wanted)
         }
         planes = [made[one] for one in wanted]  # the same one thrice if it is grey
+        if look.white_is_zero:
+            planes = [255 - plane for plane in planes]
     valid = valid_pixels(dataset, look.coverage, values, part, shape)
     if valid is not None:
         planes = [

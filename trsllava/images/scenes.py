@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
     except Unreadable as error:
         yield Unfit(image, error.reason, str(error))
         return
-    with dataset:
+    with closing(dataset):  # as its own context it would leave an environment to others
         status = os.stat(name)
         bands = choose_bands(dataset, name, reading.bands)
         try:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from trsllava.errors import InputError
@@ -17,7 +18,7 @@ from trsllava.untrusted import printable
 log = logging.getLogger(__name__)
 
 _TIMES = ("datetime", "start_datetime", "end_datetime")
-_ALIKE = 0.5  # of the larger box, that both must share to be the same place
+_ALIKE = 0.5  # the share of both boxes that must be common for the item's to be as good
 
 
 def metadata_of_item(item: Mapping[str, Any], place: str) -> Metadata:
@@ -98,17 +99,21 @@ def alike_to_file(path: str, known: Metadata, described: Mapping[str, Any], plac
         False too if the item has no box, or the file cannot be read.
     """
     try:
-        with open_raster(path) as dataset:
+        with closing(open_raster(path)) as dataset:
             size = [dataset.height, dataset.width]
             own = footprint_of(dataset, Window(0, 0, dataset.width, dataset.height))
     except Unreadable:
         return False
     shape = described.get("proj:shape")
-    trouble = None
+    trouble, alike = None, True
+    if own is not None and known.bbox is not None:
+        smaller, larger = sorted(_area(box) for box in (own.bbox, known.bbox))
+        shared = larger if own.bbox == known.bbox else _shared(own.bbox, known.bbox)
+        alike = shared >= _ALIKE * larger
+        if not alike and shared < _ALIKE * smaller:
+            trouble = f"the bbox is {list(known.bbox)}, of the file {list(own.bbox)}"
     if isinstance(shape, list) and shape != size:
         trouble = f"proj:shape is {shape!r:.60} (rows, columns), of the file {size}"
-    elif own is not None and known.bbox is not None and not _alike(own.bbox, known.bbox):
-        trouble = f"the bbox is {list(known.bbox)}, of the file {list(own.bbox)}"
     if trouble:
         say_once(
             log,
@@ -116,19 +121,17 @@ def alike_to_file(path: str, known: Metadata, described: Mapping[str, Any], plac
             f"{printable(place)} (and others like it) contradicts {printable(path)}: {trouble}; "
             "the file is believed",
         )
-    return known.bbox is not None and (own is None or not trouble)
+    return known.bbox is not None and (own is None or (alike and not trouble))
 
 
-def _alike(one: BBox, other: BBox) -> bool:
-    """Tell whether two boxes are much the same place."""
-    if one == other:
-        return True
-    width, height = (
-        _shared_width(one, other),
-        min(one.north, other.north) - max(one.south, other.south),
-    )
-    larger = max(_width(box) * (box.north - box.south) for box in (one, other))
-    return width > 0 and height > 0 and width * height >= _ALIKE * larger
+def _area(box: BBox) -> float:
+    return _width(box) * (box.north - box.south)
+
+
+def _shared(one: BBox, other: BBox) -> float:
+    """Return the area (square degrees) that two boxes share."""
+    height = min(one.north, other.north) - max(one.south, other.south)
+    return _shared_width(one, other) * max(0.0, height)
 
 
 def _width(box: BBox) -> float:
