@@ -85,7 +85,7 @@ def caption(
         bool, typer.Option("--update", help="Caption images again whose file has changed.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Show the captioner N images at most.")
+        int | None, typer.Option(metavar="N", min=0, help="Show the captioner N images at most.")
     ] = None,
     max_cost: Annotated[
         float | None, typer.Option(metavar="X", min=0, help="Stop when the tokens cost X.")

@@ -60,7 +60,8 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="rsrt, captions, csv, parquet or geojson; from the file's suffix unless given.",
+            help="rsrt, captions, csv, parquet or geojson; from the file's suffix unless given. "
+            "openai-batch: requests for the images that wait for a captioner.",
         ),
     ] = None,
     records: RecordsOption = None,
@@ -69,6 +70,12 @@ def export(
     from trsllava.interchange import write
     from trsllava.store.store import open_store
 
+    if format == "openai-batch":
+        from trsllava.jobs.batch_export import export_batch
+
+        requests, files = export_batch(open_store(store), records, file)
+        note(f"{requests} requests written to {', '.join(map(str, files))}")
+        return
     view = open_store(store).view(records)
     count = write(file, iter(view), format)
     note(f"{count} records written to {file}")

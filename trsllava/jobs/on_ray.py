@@ -47,7 +47,8 @@ def run_on_ray(job: Job, report: Report, *, cpus: float = 1.0, gpus: float = 0.0
     view = store.view(job.set)
     todo = [lot.ref.name for lot in view.lots if lot.manifest is None and job.has(lot)]
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=-1)(caption_lot)
-    slots = max(1, int(ray.cluster_resources().get("CPU", 1) // max(cpus, 0.01)))
+    cluster = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    slots = max(1, int(cluster.get("CPU", 1) // max(cpus, 0.01)))
     running: list[Any] = []
     try:
         while todo or running:
