@@ -1,5 +1,6 @@
 # make demo    set up and find images in a sample archive (no torch, no GPU, nothing but packages downloaded)
 # make test    set up and run everything that must pass
+# make soak    kill captioning jobs fifty times
 # make lint    ruff, pydoclint, mypy
 # make bench   the timings of benchmarks/
 #
@@ -14,13 +15,17 @@ USE = .venv/bin/python
 DEV = .venv-dev/bin/python
 CHECKED = trsllava benchmarks pipelines datasets
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test soak lint bench clean
 
 demo: .venv/ready
 	.venv/bin/trsllava demo
 
 test: lint
 	$(DEV) -m pytest
+
+# Kill captioning jobs fifty times (the tests do it ten times).
+soak: .venv-dev/ready
+	TRSLLAVA_KILLS=50 $(DEV) -m pytest -s tests/test_caption_command.py -k kills
 
 lint: .venv-dev/ready
 	$(DEV) -m ruff check .
