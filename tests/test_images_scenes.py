@@ -640,6 +640,31 @@ def test_what_is_no_raster_but_is_called_so_is_left_to_the_decoder_of_pictures(t
     assert (one.image, one.window, one.rendering) == ("s.tif", None, None)
 
 
+def test_a_header_that_gdal_alone_complains_about_is_one_reason_too(tmp_path, capfd):
+    path = noise(tmp_path / "s.tif")
+    raw = path.read_bytes()
+    first = int.from_bytes(raw[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(raw[first : first + 2], "little")
+    for offset in (16711680, 3959422976):  # of a second directory that is not there
+        path.write_bytes(raw[:end] + offset.to_bytes(4, "little") + raw[end + 4 :])
+        reasons = []
+        for one in found_in(path):
+            try:
+                reasons.append(
+                    one.reason if isinstance(one, Unfit) else read(one, Reading()).sha256
+                )
+            except Unreadable as error:
+                reasons.append(error.reason)
+        assert len(reasons) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_names_that_are_not_utf_8_name_no_band(tmp_path):
+    path = tif(tmp_path / "s.tif", stack(1, 3), after=described("QWXYZ", "green", "blue"))
+    path.write_bytes(path.read_bytes().replace(b"QWXYZ", b"M\xfcllr"))
+    assert mean_colour(path).tolist() == RED
+
+
 def test_a_vrt_that_calls_itself_tif_is_not_followed(tmp_path):
     secret = tif(tmp_path / "secret.tif", np.zeros((1, 32, 32), "uint8"))
     path = tmp_path / "s.tif"

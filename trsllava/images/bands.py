@@ -43,7 +43,7 @@ def choose_bands(dataset: Any, path: str, wanted: Bands | None) -> Bands:
     ] or [1]
     if colours[0] == "palette" or len(shown) == 1:
         return (shown[0],) * 3
-    named = _by_name(dataset.descriptions)
+    named = _by_name(_descriptions(dataset))
     if named:
         return named
     told = all(colour in colours for colour in _COLOURS)
@@ -63,8 +63,16 @@ def is_alpha(dataset: Any, band: int, colour: str) -> bool:
 
     Programs take the fourth band of any 8-bit raster for alpha; its name knows better.
     """
-    name = dataset.descriptions[band - 1]
+    name = _descriptions(dataset)[band - 1]
     return colour == "alpha" and (not name or bool({"alpha", "mask"} & _words(name)))
+
+
+def _descriptions(dataset: Any) -> Sequence[str | None]:
+    """Return what the bands are called; nothing where that is not UTF-8."""
+    try:
+        return list(dataset.descriptions)
+    except UnicodeDecodeError:
+        return [None] * dataset.count
 
 
 def _by_name(descriptions: Sequence[str | None]) -> Bands | None:

@@ -9,7 +9,7 @@ one would be worse.
 import math
 from typing import Any, NamedTuple
 
-from trsllava.images.rasters import gdal
+from trsllava.images.rasters import gdal, gdal_errors
 from trsllava.images.source import Window
 from trsllava.records import BBox
 
@@ -34,8 +34,7 @@ def footprint_of(dataset: Any, window: Window) -> Footprint | None:
     if not by_points and (dataset.transform.is_identity or dataset.crs is None):
         return None
     columns, rows = _ring(window)
-    with gdal() as rasterio:
-        from rasterio._err import CPLE_BaseError
+    with gdal():
         from rasterio.transform import GCPTransformer
         from rasterio.warp import transform
 
@@ -50,7 +49,7 @@ def footprint_of(dataset: Any, window: Window) -> Footprint | None:
                 xs = turn.c + columns * turn.a + rows * turn.b
                 ys = turn.f + columns * turn.d + rows * turn.e
             longitudes, latitudes = transform(crs, "EPSG:4326", xs, ys)
-        except (CPLE_BaseError, rasterio.errors.RasterioError):
+        except gdal_errors():
             return None
     bbox = _box(longitudes, latitudes)
     if bbox is None:

@@ -7,7 +7,7 @@ from typing import Any
 from trsllava.images import stretch
 from trsllava.images.nodata import GROUND, Coverage, coverage_of, valid_pixels
 from trsllava.images.prepare import prepare
-from trsllava.images.rasters import kept_open, one_line
+from trsllava.images.rasters import gdal_errors, kept_open, one_line
 from trsllava.images.source import Picture, Reading, Rendering, Source, Unreadable, Window
 from trsllava.untrusted import printable
 
@@ -38,15 +38,14 @@ def read(source: Source, reading: Reading) -> Picture:
         If the disk is in trouble.
     """
     from PIL import Image
-    from rasterio.errors import RasterioError
 
     assert source.rendering is not None
-    dataset, look = kept_open(source.path, _look, source.rendering.bands)
-    window = source.window or Window(0, 0, dataset.width, dataset.height)
     try:
+        dataset, look = kept_open(source.path, _look, source.rendering.bands)
+        window = source.window or Window(0, 0, dataset.width, dataset.height)
         planes = _planes(dataset, look, window, source.rendering, 2 * reading.side)
         digest = _digest(planes) if source.window else _file_digest(source.path)
-    except RasterioError as error:
+    except gdal_errors() as error:
         raise Unreadable("truncated", f"{printable(source.image)}: {one_line(error)}") from error
     pixels = Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
     try:

@@ -47,6 +47,14 @@ def _rasterio() -> Any:
     return rasterio
 
 
+def gdal_errors() -> tuple[type[Exception], ...]:
+    """Return what is raised where GDAL fails: rasterio's own errors, and those it lets through."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    return RasterioError, CPLE_BaseError
+
+
 @contextmanager
 def gdal() -> Iterator[Any]:
     """Give rasterio, with GDAL's errors kept off the terminal and its manners set."""
@@ -82,12 +90,13 @@ def open_raster(path: str) -> Any:
     if driver is None:
         raise Unreadable("unreadable", f"{printable(path)} is neither a GeoTIFF nor JPEG 2000")
     with gdal() as rasterio:
+        errors: tuple[type[Exception], ...] = (*gdal_errors(), ValueError)
         try:
             # Filters of warnings belong to the process: one thread at a time changes them.
             with _OPENING, warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 dataset = rasterio.open(path, driver=driver, sharing=False)
-        except (rasterio.errors.RasterioError, ValueError) as error:
+        except errors as error:
             raise Unreadable("unreadable", f"{printable(path)}: {one_line(error)}") from error
     try:
         _check(path, dataset)
@@ -186,7 +195,8 @@ def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]
     key = path, status.st_ino, status.st_size, status.st_mtime_ns, look, about
     if key not in _opened.rasters:
         dataset = open_raster(path)
-        _opened.rasters[key] = dataset, look(dataset, about)
+        with gdal():
+            _opened.rasters[key] = dataset, look(dataset, about)
         while len(_opened.rasters) > _KEPT_OPEN:
             _opened.rasters.popitem(last=False)[1][0].close()
     _opened.rasters.move_to_end(key)
@@ -211,4 +221,4 @@ def one_line(error: BaseException) -> str:
     return printable(told.splitlines()[0][:300])
 
 
-__all__ = ["driver_of", "gdal", "kept_open", "one_line", "open_raster"]
+__all__ = ["driver_of", "gdal", "gdal_errors", "kept_open", "one_line", "open_raster"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from trsllava.images import stretch
 from trsllava.images.nodata import Coverage, coverage_of, valid_pixels
-from trsllava.images.rasters import one_line
+from trsllava.images.rasters import gdal, gdal_errors, one_line
 from trsllava.images.source import Unreadable, Window
 from trsllava.untrusted import printable
 
@@ -34,20 +34,19 @@ def take_sample(dataset: Any, path: str, bands: tuple[int, int, int]) -> Sample:
     Raises `Unreadable` if no part of it can be read; parts that cannot are left out.
     """
     import numpy as np
-    from rasterio.errors import RasterioError
 
     distinct = list(dict.fromkeys(bands))
     coverage = coverage_of(dataset, tuple(distinct))
     step = -(-max(dataset.width, dataset.height) // _SIDE)
     across = -(-dataset.width // step)
     values, valid = [], []
-    broken: RasterioError | None = None
+    broken: Exception | None = None
     for window in _strips(dataset, step * _ROWS):
         shape = -(-window.height // step), across
         try:
             part = dataset.read(distinct, window=_gdal(window), out_shape=(len(distinct), *shape))
             mask = valid_pixels(dataset, coverage, part, _gdal(window), shape)
-        except RasterioError as error:
+        except gdal_errors() as error:
             broken = error
             part = np.zeros((len(distinct), *shape), dataset.dtypes[distinct[0] - 1])
             mask = np.zeros(shape, bool)
@@ -69,8 +68,6 @@ def has_data(dataset: Any, window: Window, sample: Sample) -> bool:
 
     The sample can say yes; that there is none only the pixels can.
     """
-    from rasterio.errors import RasterioError
-
     if sample.coverage.is_full:
         return True
     # Overviews may have moved a sample by one.
@@ -80,14 +77,15 @@ def has_data(dataset: Any, window: Window, sample: Sample) -> bool:
     if bottom > top and right > left and sample.valid[top:bottom, left:right].any():
         return True
     try:
-        return any(
-            mask is None or mask.any()
-            for mask in (
-                valid_pixels(dataset, sample.coverage, None, _gdal(part))
-                for part in _parts(dataset, window)
+        with gdal():
+            return any(
+                mask is None or mask.any()
+                for mask in (
+                    valid_pixels(dataset, sample.coverage, None, _gdal(part))
+                    for part in _parts(dataset, window)
+                )
             )
-        )
-    except RasterioError:
+    except gdal_errors():
         return True
 
 

@@ -19,7 +19,7 @@ from trsllava.images.bands import choose_bands
 from trsllava.images.footprint import footprint_of
 from trsllava.images.notices import say_once
 from trsllava.images.pixels import read
-from trsllava.images.rasters import driver_of, open_raster
+from trsllava.images.rasters import driver_of, gdal, gdal_errors, one_line, open_raster
 from trsllava.images.sampling import Sample, has_data, take_sample
 from trsllava.images.source import (
     Found,
@@ -80,11 +80,15 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
         return
     with closing(dataset):  # as its own context it would leave an environment to others
         status = os.stat(name)
-        bands = choose_bands(dataset, name, reading.bands)
         try:
-            sample = take_sample(dataset, name, bands)
+            with gdal():
+                bands = choose_bands(dataset, name, reading.bands)
+                sample = take_sample(dataset, name, bands)
         except Unreadable as error:
             yield Unfit(image, error.reason, str(error))
+            return
+        except gdal_errors() as error:
+            yield Unfit(image, "unreadable", f"{printable(name)}: {one_line(error)}")
             return
         windows = _windows(dataset, name, reading)
         empty = 0
