@@ -159,6 +159,21 @@ def test_links_that_lead_nowhere_are_a_line_each_and_not_the_end(tmp_path, caplo
     assert not any("\n" in line for line in lines)
 
 
+@pytest.mark.parametrize("href", ["a\0b", "\ud800.json", "http://[bad", "file:///\0"])
+def test_links_and_assets_that_can_be_no_path_are_not_the_end(tmp_path, href):
+    tif(tmp_path / "a.tif")
+    item(tmp_path / "x.json")
+    item(
+        tmp_path / "y.json",
+        assets={"data": {"href": href, "type": "image/png"}, "b": {"href": href}},
+    )
+    path = catalogue(tmp_path / "c.json", ("item", href), ("item", "y.json"), ("item", "x.json"))
+    skipped, bad, good = found_in(path)
+    assert isinstance(skipped, Skipped)
+    assert (bad.image, bad.reason) == ("y/data", "remote" if href.startswith("http") else "gone")
+    assert good.image == "x/visual"
+
+
 @pytest.mark.parametrize(
     ("content", "error", "says"),
     [

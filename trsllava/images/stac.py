@@ -52,7 +52,7 @@ def sources(path: Path, reading: Reading) -> Iterator[Found]:
         If the file itself cannot be read (a `UsageError` if it is not STAC).
     """
     first = os.path.abspath(path)
-    seen = {os.path.realpath(first)}
+    seen = {_real(first)}
     pending = [first]
     while pending:
         place = pending.pop()
@@ -76,8 +76,8 @@ def sources(path: Path, reading: Reading) -> Iterator[Found]:
                     printable(href[:300]),
                 )
                 yield Skipped("remote STAC link")
-            elif os.path.realpath(target) not in seen:
-                seen.add(os.path.realpath(target))
+            elif (real := _real(target)) not in seen:
+                seen.add(real)
                 links.append(target)
         pending += reversed(links)
 
@@ -123,6 +123,14 @@ def local_path(href: str, base: str) -> str | None:
     path = os.path.normpath(os.path.join(os.path.dirname(base), href))
     # References are URLs by the letter and file names by habit.
     return path if os.path.lexists(path) or "%" not in path else unquote(path)
+
+
+def _real(path: str) -> str:
+    """Return the path without links; one that can be none stays, and will not be opened."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return path
 
 
 def _items(body: Json) -> Iterator[Json]:

@@ -9,7 +9,6 @@ nothing else.
 import logging
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from trsllava.images import formats
 from trsllava.images.notices import say_once
@@ -60,7 +59,8 @@ def _is_picture(asset: Json) -> bool:
     kind = _type(asset)
     if kind and kind != "application/octet-stream":
         return kind.startswith("image/") and "svg" not in kind
-    return formats.suffix(urlsplit(href).path) in formats.PICTURES | formats.RASTERS
+    known = formats.PICTURES | formats.RASTERS
+    return not known.isdisjoint(map(formats.suffix, (href, href.partition("?")[0])))
 
 
 def is_raster(asset: Json, path: str) -> bool:
