@@ -13,6 +13,7 @@ import typer
 
 import trsllava
 from trsllava.cli.app import app
+from trsllava.testing.server import StubServer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -28,13 +29,18 @@ def examples():
 
 
 def test_the_readme_s_commands_print_what_it_says(tmp_path):
-    check = doctest.OutputChecker().check_output
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     environment = {**os.environ, "COLUMNS": "200", "TRSLLAVA_STORE": "trsllava-demo/store"}
     found = list(examples())
     assert len(found) > 15
+    with StubServer() as server:
+        run_examples(found, server.address, tmp_path, environment, options)
+
+
+def run_examples(found, address, tmp_path, environment, options):
+    check = doctest.OutputChecker().check_output
     for command, expected in found:
-        words = shlex.split(command)
+        words = shlex.split(command.replace("http://127.0.0.1:8000/v1", address))
         if words == ["make", "demo"]:
             words = ["trsllava", "demo"]
         assert Path(words[0]).name == "trsllava"

@@ -63,7 +63,8 @@ def status(
         return
     failed = facts.pop("quarantine")
     for key, value in facts.items():
-        data(f"{key:15} {_plain(value)}")
+        if value or key not in ("reasons", "skipped_reasons", "notes"):
+            data(f"{key:14} {_plain(value)}")
     for entry in failed[:_QUARANTINE_SHOWN]:
         data(f"  {entry['image']}: {entry['reason']}: {entry['detail']}")
     if len(failed) > _QUARANTINE_SHOWN:
