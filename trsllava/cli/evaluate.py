@@ -45,8 +45,7 @@ def evaluate(
     from trsllava.index.scoring import MODES
     from trsllava.interchange.trec import read_qrels
     from trsllava.search.archive import open_archive
-    from trsllava.search.page import thumbnail
-    from trsllava.store.store import image_path
+    from trsllava.search.pictures import thumbnail
 
     if mode not in MODES:
         raise UsageError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
@@ -79,8 +78,8 @@ def evaluate(
     if report is not None:
 
         def picture(image: str) -> str | None:
-            path = image_path(image, searcher.image_folders)
-            return None if path is None else thumbnail(path)[0]
+            source = searcher.pictures.source(image) if searcher.pictures else None
+            return None if source is None else thumbnail(source)[0]
 
         page = write_report(report, known, scored.scores, result, scored.records, thumbnail=picture)
         note(f"report written to {page}")

@@ -15,9 +15,10 @@ from trsllava.index.generation import Generation, open_generation
 from trsllava.index.scoring import Mode
 from trsllava.index.selector import Selector
 from trsllava.records import bounding_box, time_span
+from trsllava.search.pictures import Pictures
 from trsllava.search.query import Answer, Hit, Query, Sort
 from trsllava.search.searcher import Searcher
-from trsllava.store.store import Store, image_path, open_store
+from trsllava.store.store import Store, open_store
 from trsllava.store.view import View
 
 
@@ -104,11 +105,12 @@ class Archive:
         return Answer(query, ranked, 1000 * (time.perf_counter() - started), notes)
 
     def _located(self, hit: Hit, store: Store, searcher: Searcher) -> Hit:
-        path = image_path(hit.image, searcher.image_folders)
+        source = searcher.pictures.source(hit.image) if searcher.pictures else None
         several = len(self.stores) > 1
         return replace(
             hit,
-            path=None if path is None else str(path),
+            path=None if source is None else source.path,
+            source=source,
             store=str(store.root) if several else None,
         )
 
@@ -201,4 +203,4 @@ def open_searcher(view: View, generation: Generation, embedder: Embedder) -> Sea
             f"this processor computes other vectors than the one that built the index of {root} "
             f"(cosine {drift:.4f} of a fixed text); ranks may differ, run: trsllava index"
         )
-    return Searcher(generation, embedder, live, view.image_folders, tuple(notes))
+    return Searcher(generation, embedder, live, Pictures(view), tuple(notes))

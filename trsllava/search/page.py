@@ -1,18 +1,13 @@
 """A page of results that stands alone: pictures and style are inside the one file."""
 
-import base64
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trsllava.search.pictures import thumbnail
 from trsllava.search.query import Answer, Hit
 from trsllava.store.files import publish
 from trsllava.untrusted import printable
-
-_SIDE = 320  # pixels of a thumbnail's longer side
-_MOST_PIXELS = 200_000_000
 
 
 def write_page(path: Path, answers: Sequence[Answer], remark: str = "") -> None:
@@ -52,27 +47,7 @@ def _section(answer: Answer) -> dict[str, Any]:
 
 
 def _picture(hit: Hit) -> dict[str, Any]:
-    if hit.path is None:
+    if hit.source is None:
         return {"picture": None, "missing": "picture not at hand"}
-    picture, reason = thumbnail(Path(hit.path))
+    picture, reason = thumbnail(hit.source)
     return {"picture": picture, "missing": reason}
-
-
-def thumbnail(path: Path) -> tuple[str | None, str | None]:
-    """Return a small copy of a picture as a ``data:`` address, or None and the reason."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > _MOST_PIXELS:
-                    return None, "picture too large to show"
-                image.draft("RGB", (_SIDE, _SIDE))
-                small = ImageOps.exif_transpose(image).convert("RGB")
-        small.thumbnail((_SIDE, _SIDE))
-        data = io.BytesIO()
-        small.save(data, "JPEG", quality=85)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None, "picture cannot be read"
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}", None

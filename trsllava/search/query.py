@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from trsllava.errors import UsageError
+from trsllava.images.source import Source
 from trsllava.index.scoring import MODES, Mode
 from trsllava.records import BBox
 
@@ -72,7 +73,8 @@ class Hit:
     """An image and the text that won, its evidence.
 
     ``score`` lies between 0 and 1 and means the same for every query and mode: a ``weak`` one,
-    below 0.5, is what images reach that do not answer the query.
+    below 0.5, is what images reach that do not answer the query. ``path`` is the file that holds
+    the picture, ``source`` says where in it.
     """
 
     rank: int
@@ -85,6 +87,7 @@ class Hit:
     bbox: BBox | None = None
     datetime: str | None = None
     path: str | None = None
+    source: Source | None = None
     store: str | None = None
     explanation: Explanation | None = None
 

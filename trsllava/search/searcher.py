@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from trsllava.index.scoring import WEAK, Mode, Parts
 from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
 from trsllava.records import EARLIEST, LATEST
+from trsllava.search.pictures import Pictures
 from trsllava.search.query import Answer, Explanation, Hit, Query
 
 
@@ -23,15 +23,15 @@ from trsllava.search.query import Answer, Explanation, Hit, Query
 class Searcher:
     """One generation and the encoder that it was built with.
 
-    ``live`` selects the images whose record still counts; ``image_folders`` may hold the
-    pictures; ``notes`` is what a user should know
-    about the index, for example that newer records are not in it.
+    ``live`` selects the images whose record still counts; ``pictures`` finds what they look
+    like; ``notes`` is what a user should know about the index, for example that newer records
+    are not in it.
     """
 
     generation: Generation
     embedder: Embedder
     live: Selector
-    image_folders: tuple[Path, ...] = ()
+    pictures: Pictures | None = None
     notes: tuple[str, ...] = ()
 
     def search(self, query: Query) -> Answer:

@@ -189,6 +189,16 @@ class View:
         gone = set(self._buried(lot.intake.number, lot.ref.first, lot.ref.last))
         return [row for row in rows if row["image"] not in gone] if gone else rows
 
+    def row(self, image: str) -> dict[str, Any] | None:
+        """Return what the intake of the set lists for an image, or None."""
+        for intake, ref in self._lot_refs():
+            if not ref.first <= image <= ref.last or self.tombs.get(image, 0) > intake.number:
+                continue
+            if image in self._lot_ids(intake, ref):
+                rows = read_rows(self.layout, intake, ref)
+                return next(row for row in rows if row["image"] == image)
+        return None
+
     @cached_property
     def pending(self) -> int:
         """How many images of the set wait for a captioner."""
