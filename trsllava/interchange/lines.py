@@ -70,7 +70,8 @@ def read_lines(file: BinaryIO, start: tuple[int, int], images: Path | None) -> I
         try:
             piece, note = _parse(raw, images)
         except InputError as error:
-            yield Line(number, end, BadLine(str(error), _salvaged(raw, images), raw[:RAW_KEPT]))
+            image, failed = _salvaged(raw, images), isinstance(error, openai_batch.NoRecord)
+            yield Line(number, end, BadLine(str(error), image, raw[:RAW_KEPT], failed))
         else:
             yield Line(number, end, piece, note)
 
@@ -128,7 +129,7 @@ def _parse(raw: bytes, images: Path | None) -> tuple[Piece, str | None]:
     if not isinstance(body, dict):
         raise InputError(f"a JSON object expected, not {kind(body)}")
     if "custom_id" in body and openai_batch.is_batch_line(body):
-        return openai_batch.piece_of(body, images, DECODER)
+        return openai_batch.piece_of(body, images)
     return piece_of(body, images, suspect=_ESCAPED_UNFIT.search(raw) is not None)
 
 

@@ -2,22 +2,28 @@
 
 ``{"id", "custom_id", "response": {"status_code", "body"}, "error"}``, one line
 a request, in any order; ``custom_id`` is the image id and nothing else is
-matched by. An answer must be a full record: one that was stopped, cut or came
-back with fewer texts is a failure of that image, not a thin record.
+matched by. An answer must pass what a live one must: one that was stopped, cut,
+refuses, repeats itself or came back with fewer texts is a failure of that image,
+not a thin record. What the prompt said of language and forbidden words is not in
+the file, and so not checked.
 """
 
 from collections.abc import Mapping
-from json import JSONDecoder
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trsllava.errors import InputError
-from trsllava.interchange.bodies import refuse_unfit, variants_of
 from trsllava.interchange.pieces import Piece
 from trsllava.interchange.values import checked_id, checked_model, kind
-from trsllava.records import VARIANTS, Metadata
+from trsllava.records import VARIANTS, Metadata, Variant
 
-_STARTS = 64  # places in an answer where its JSON is looked for
+if TYPE_CHECKING:
+    from trsllava.captioning.dialogue import Reply
+
+
+class NoRecord(InputError):
+    """The line is sound, and says that its image got no record."""
 
 
 def is_batch_line(body: Mapping[str, Any]) -> bool:
@@ -25,9 +31,7 @@ def is_batch_line(body: Mapping[str, Any]) -> bool:
     return "custom_id" in body and ("response" in body or "error" in body)
 
 
-def piece_of(
-    body: Mapping[str, Any], images: Path | None, decoder: JSONDecoder
-) -> tuple[Piece, str | None]:
+def piece_of(body: Mapping[str, Any], images: Path | None) -> tuple[Piece, str | None]:
     """Read the record of one answer.
 
     Parameters
@@ -36,8 +40,6 @@ def piece_of(
         The parsed line.
     images
         The folder that absolute image paths are made relative to.
-    decoder
-        What parses the answer.
 
     Returns
     -------
@@ -47,15 +49,18 @@ def piece_of(
     Raises
     ------
     InputError
-        If the request failed or its answer is not a full record.
+        If ``custom_id`` can be no image id.
+    NoRecord
+        If the request failed or its answer is not a full record that passes the checks.
     """
     image = checked_id(body["custom_id"], images)
-    answer = _answer(body)
-    variants, note = variants_of(_record(_content(answer), decoder))
-    if len(variants) < VARIANTS or not all(all(variant.texts()) for variant in variants):
-        raise InputError(f"the answer is not a full record of {VARIANTS} variants; ask again")
-    refuse_unfit(variants)
-    return Piece(image, variants, True, checked_model(answer.get("model")), Metadata()), note
+    try:
+        answer = _answer(body)
+        variants, note = _judged(_reply(answer))
+        model = checked_model(answer.get("model"))
+    except InputError as error:
+        raise NoRecord(str(error)) from error
+    return Piece(image, variants, True, model, Metadata()), note
 
 
 def _answer(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,43 +88,43 @@ def _message(error: object) -> str:
     return repr(str(error)[:200])
 
 
-def _content(answer: Mapping[str, Any]) -> str:
-    """Return the text of the first choice."""
+def _reply(answer: Mapping[str, Any]) -> "Reply":
+    """Return the first choice as what a live server would have said."""
+    from trsllava.captioning.dialogue import Reply
+
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise InputError("the answer has no choices")
     reason, message = choices[0].get("finish_reason"), choices[0].get("message")
-    if reason == "length":
-        raise InputError("the answer was cut at the token limit (finish_reason 'length')")
-    if reason not in ("stop", None):
+    if reason not in ("stop", "length", None):
         raise InputError(f"the answer was stopped (finish_reason {str(reason)[:40]!r})")
     if not isinstance(message, dict):
         raise InputError("the answer has no message")
     if message.get("refusal"):
-        raise InputError(f"the model refused: {_message(message['refusal'])}")
+        raise InputError(f"refused: the model says {_message(message['refusal'])}")
     content = message.get("content")
-    if isinstance(content, str):
-        content = content.rpartition("</think>")[2].partition("<think>")[0].strip()
-    if not content:
-        thought = message.get("reasoning_content") or message.get("reasoning")
-        why = "; the token limit was spent on reasoning" if thought else ""
-        raise InputError(f"the answer is empty{why}")
-    if not isinstance(content, str):
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        content = "".join(str(part.get("text") or "") for part in content)
+    if content is not None and not isinstance(content, str):
         raise InputError(f"the answer's content must be a string, not {kind(content)}")
-    return content
+    thought = bool(message.get("reasoning_content") or message.get("reasoning"))
+    return Reply(content or "", cut=reason == "length", thought=thought)
 
 
-def _record(content: str, decoder: JSONDecoder) -> object:
-    """Return the variants of the JSON object that stands in an answer, fenced or after prose."""
-    at = -1
-    for _ in range(_STARTS):
-        at = content.find("{", at + 1)
-        if at < 0:
-            break
-        try:
-            record, _end = decoder.raw_decode(content, at)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict) and "variants" in record:
-            return record["variants"]
-    raise InputError("the answer holds no JSON object with 'variants'")
+def _judged(reply: "Reply") -> tuple[tuple[Variant, ...], str | None]:
+    """Return the variants of a reply that passes the checks, and a note of what was left out."""
+    # Imported here: it reads replies by means of this package.
+    from trsllava.captioning.captioner import Failed
+    from trsllava.captioning.dialogue import DEFAULT_MAX_TOKENS, Dialogue
+    from trsllava.captioning.prompts import load_prompt
+
+    prompt = replace(load_prompt("rsrt"), forbids=(), language=None)
+    dialogue = Dialogue("", prompt, DEFAULT_MAX_TOKENS)
+    outcome = None
+    while outcome is None:  # nobody can be asked again: the reply stands for every remedy
+        outcome = dialogue.receive(reply)
+    if isinstance(outcome, Failed):
+        raise InputError(f"{outcome.reason}: {outcome.detail}")
+    more = "more_variants" in outcome.flags
+    note = f"more than {VARIANTS} variants; the first {VARIANTS} were kept" if more else None
+    return outcome.variants, note

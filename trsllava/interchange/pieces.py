@@ -28,11 +28,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that cannot be read; ``image`` is there when its id could still be read."""
+    """A line that gives no record; ``image`` is there when its id could still be read.
+
+    ``failed`` if the line is sound and says that this image got no record.
+    """
 
     reason: str
     image: str | None
     raw: bytes
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
