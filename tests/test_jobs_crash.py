@@ -15,7 +15,7 @@ from jobs_kit import Colours, balance, caption, paint_archive, published
 
 from trsllava.jobs import lease as lease_module
 from trsllava.jobs.lease import Leases
-from trsllava.jobs.open_lot import DEATHS
+from trsllava.jobs.open_lot import ALONE, TOGETHER
 from trsllava.store.files import publish
 from trsllava.store.journal import checked_line
 from trsllava.store.store import open_store
@@ -120,11 +120,11 @@ def test_a_picture_that_kills_workers_is_quarantined_and_its_neighbours_are_capt
         if worker.wait(60) == 0:
             break
         deaths += 1
-        assert deaths <= 2 * DEATHS
+        assert deaths <= TOGETHER + ALONE
     view = open_store(tmp_path / "store").view()
     assert view.quarantined == {"0011.png": "kills_worker"}
     assert balance(view) == (40, 39, 1, 0)
-    assert deaths == 2 * DEATHS
+    assert deaths == TOGETHER + ALONE
 
 
 def test_a_lease_is_stale_at_once_when_its_process_is_dead_and_after_silence_otherwise(

@@ -1,10 +1,13 @@
 """A lot in work: its journal, what earlier workers left of it, and its end.
 
-Payloads of the journal are JSON lists. ``["S", image]`` a picture is looked at; ``["A", image]``
-the same, alone; ``["R", image, record, sha256, side]`` its record; ``["F", image, reason, sha256,
-side]`` why it has none; ``["X"]`` the worker stopped in good order. A journal without an end tells
-which pictures were looked at when its worker died: one that was there at two deaths is looked at
-alone from then on, and one that was alone at two deaths kills workers and is quarantined.
+Payloads of the journal are JSON lists. ``["S", image]`` a picture is decoded or with the
+captioner; ``["A", image]`` the same, alone; ``["W", image]`` it is decoded and waits; ``["R",
+image, record, sha256, side]`` its record; ``["F", image, reason, sha256, side]`` why it has none;
+``["X"]`` the worker stopped in good order. A journal without an end tells which pictures were
+looked at when its worker died: one that was there at `TOGETHER` deaths is looked at alone from
+then on, and one that was alone at `ALONE` deaths kills workers and is quarantined. Whoever kills
+a worker from outside may hit the same innocent picture again, but hardly so often: the most
+suspect one comes first, and is soon done.
 """
 
 import json
@@ -29,7 +32,7 @@ from trsllava.store.view import Lot
 
 log = logging.getLogger(__name__)
 
-DEATHS = 2
+TOGETHER, ALONE = 2, 3
 GROUP_RECORDS = 64
 GROUP_SECONDS = 1.0
 
@@ -83,7 +86,7 @@ class OpenLot:
         for path in self.journals:
             self._adopt(path)
         self._journal = Journal(_folder(layout, lot) / f"{lease.name}.journal")
-        for image in [i for i, deaths in self._alone.items() if deaths >= DEATHS]:
+        for image in [i for i, deaths in self._alone.items() if deaths >= ALONE]:
             if image not in self._settled and image in self.rows:
                 self._settle(
                     image,
@@ -91,7 +94,7 @@ class OpenLot:
                         None,
                         "kills_worker",
                         None,
-                        {"detail": f"the worker died {DEATHS} times while it looked at this alone"},
+                        {"detail": f"the worker died {ALONE} times while it looked at this alone"},
                     ),
                 )
 
@@ -108,20 +111,26 @@ class OpenLot:
     def todo(self) -> list[dict[str, Any]]:
         """Return the rows that are still to do; those that a death interrupted come first."""
         left = [row for image, row in self.rows.items() if image not in self._settled]
-        return sorted(left, key=lambda row: -self._together[row["image"]])
+        return sorted(left, key=lambda row: self._suspicion(row["image"]), reverse=True)
 
     def suspects(self) -> list[dict[str, Any]]:
         """Return the rows that must be looked at alone."""
-        return [
-            row
-            for row in self.todo()
-            if self._together[row["image"]] + self._alone[row["image"]] >= DEATHS
-        ]
+        return [row for row in self.todo() if self._suspicion(row["image"]) >= (0, TOGETHER)]
+
+    def _suspicion(self, image: str) -> tuple[int, int]:
+        """Return how often a worker died with this picture alone, and with others."""
+        return self._alone[image], self._together[image]
 
     def begin(self, image: str, *, alone: bool = False) -> None:
         """Note that a picture is about to be looked at."""
         with self._lock:
             self._journal.append(canonical_json(["A" if alone else "S", image]))
+            self._journal.flush()
+
+    def wait(self, image: str) -> None:
+        """Note that a picture is decoded and waits for the captioner."""
+        with self._lock:
+            self._journal.append(canonical_json(["W", image]))
             self._journal.flush()
 
     def is_twin(self, image: str, picture: Picture) -> bool:
@@ -243,6 +252,8 @@ class OpenLot:
                 kind, *rest = json.loads(payload)
                 if kind in "SA":
                     under_way[rest[0]] = kind
+                elif kind == "W":
+                    under_way.pop(rest[0], None)
                 elif kind == "X":
                     under_way.clear()
                 else:

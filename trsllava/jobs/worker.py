@@ -87,6 +87,7 @@ class Worker:
         self._open: dict[str, OpenLot] = {}
         self._lot_of: dict[str, OpenLot] = {}
         self._model = str(captioner.identity().get("model") or job.captioner)
+        self._alone: set[str] = set()
         self._lookalikes: Lookalikes | None = Lookalikes()
         self._signatures: dict[str, bytes] = {}
         self._compared = 0
@@ -147,6 +148,8 @@ class Worker:
         for picture in pictures:
             if self._stop.is_set():  # what was read ahead is not asked about any more
                 return
+            if picture.image not in self._alone:
+                self._lot_of[picture.image].begin(picture.image)
             yield picture
 
     def _take(self, left: dict[str, Lot], names: Iterable[str]) -> Iterator[OpenLot]:
@@ -220,6 +223,10 @@ class Worker:
                 self._exhausted = True
                 return
             self._lot_of[image] = opened
+            if alone:
+                self._alone.add(image)
+            else:
+                opened.wait(image)
             self._remember(image, picture)
             yield Prepared(image, picture.pixels)
 

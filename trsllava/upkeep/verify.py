@@ -41,6 +41,8 @@ def verify(store: Store) -> Verification:
         checking.damaged.append(str(error))
         return checking.result()
     _check_intakes(checking, views[0])
+    if checking.damaged:
+        return checking.result()  # nor from damaged lots
     _check_records(checking, views, answering)
     _check_bad_lines(checking, views[0])
     for path in sorted(store.layout.journals.rglob("*.journal")):
