@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,96 @@ def test_a_box_across_the_antimeridian_is_cut_there(
     assert shape["type"] == kind
     polygons = shape["coordinates"] if kind == "MultiPolygon" else [shape["coordinates"]]
     assert [(min(p[0])[0], max(p[0])[0]) for p in polygons] == spans
+
+
+def feature_of(box: BBox | None, footprint: object, tmp_path: Path) -> dict[str, Any]:
+    record = Record("a.jpg", FULL, metadata=Metadata(box, properties={"footprint": footprint}))
+    write(tmp_path / "r.geojson", [record])
+    (feature,) = json.loads((tmp_path / "r.geojson").read_text())["features"]
+    assert isinstance(feature, dict)
+    return feature
+
+
+def area(ring: list[list[float]]) -> float:
+    assert ring[0] == ring[-1]
+    return sum(x * v - u * y for (x, y), (u, v) in pairwise(ring)) / 2
+
+
+DIAMOND = [[10, 50], [11, 51], [12, 50], [11, 49]]
+AROUND_IT = BBox(10, 49, 12, 51)
+
+
+@pytest.mark.parametrize("corners", [DIAMOND, DIAMOND[::-1], DIAMOND[2:] + DIAMOND[:2]])
+def test_a_rotated_raster_is_drawn_by_its_corners_and_keeps_its_box(
+    tmp_path: Path, corners: list[list[float]]
+) -> None:
+    feature = feature_of(AROUND_IT, corners, tmp_path)
+    assert feature["bbox"] == [10, 49, 12, 51]
+    assert feature["geometry"]["type"] == "Polygon"
+    (ring,) = feature["geometry"]["coordinates"]
+    assert sorted(ring[1:]) == sorted(DIAMOND)
+    assert area(ring) == 2  # counter-clockwise
+    assert feature_of(None, corners, tmp_path)["geometry"] == feature["geometry"]
+
+
+@pytest.mark.parametrize("start", range(4))
+@pytest.mark.parametrize("step", [1, -1])
+def test_corners_across_the_antimeridian_are_cut_there(
+    tmp_path: Path, start: int, step: int
+) -> None:
+    corners = [[178, 0], [-179, 2], [-178, 0], [-179, -2]]
+    corners = (corners[start:] + corners[:start])[::step]
+    feature = feature_of(BBox(178, -2, -178, 2), corners, tmp_path)
+    assert feature["geometry"]["type"] == "MultiPolygon"
+    (west,), (east,) = feature["geometry"]["coordinates"]
+    assert (min(west)[0], max(west)[0], min(east)[0], max(east)[0]) == (178, 180, -180, -178)
+    assert area(west) == pytest.approx(8 / 3)
+    assert area(west) + area(east) == pytest.approx(8)
+
+
+def test_corners_that_end_at_the_antimeridian_are_not_cut(tmp_path: Path) -> None:
+    for corners, span in (
+        ([[178, 0], [179, 2], [-180, 0], [179, -2]], (178, 180)),
+        ([[180, 0], [-179, 2], [-178, 0], [-179, -2]], (-180, -178)),
+    ):
+        shape = feature_of(None, corners, tmp_path)["geometry"]
+        assert shape["type"] == "Polygon"
+        (ring,) = shape["coordinates"]
+        assert (min(ring)[0], max(ring)[0]) == span
+        assert area(ring) == 4
+
+
+@pytest.mark.parametrize(
+    "footprint",
+    [
+        None,
+        "POLYGON ((10 50, 11 51))",
+        {"type": "Polygon", "coordinates": [DIAMOND]},
+        DIAMOND[:3],
+        [*DIAMOND, DIAMOND[0]],
+        [[10, 50], [11, 51], [12, "50"], [11, 49]],
+        [[10, 50], [11, 51], [12, True], [11, 49]],
+        [[10, 50], [11, 51], [12, 50, 7], [11, 49]],
+        [[10, 50], [11, 91], [12, 50], [11, 49]],
+        [[500000, 50], [11, 51], [12, 50], [11, 49]],
+        [[10**400, 50], [11, 51], [12, 50], [11, 49]],
+        [DIAMOND[n] for n in (0, 2, 1, 3)],  # no ring: it crosses itself
+        [[10, 50], [11, 50], [12, 50], [13, 50]],
+        [[10, 50]] * 4,
+        [[0, 80], [90, 80], [180, 80], [-90, 80]],  # around a pole
+    ],
+)
+def test_what_is_no_ring_of_four_corners_is_passed_over(tmp_path: Path, footprint: object) -> None:
+    feature = feature_of(AROUND_IT, footprint, tmp_path)
+    assert feature["geometry"] == geometry(AROUND_IT)
+    assert feature["properties"]["footprint"] == footprint
+    assert feature_of(None, footprint, tmp_path)["geometry"] is None
+
+
+def test_corners_more_than_half_the_globe_apart_leave_the_box(tmp_path: Path) -> None:
+    box = BBox(-120, -10, 120, 10)
+    corners = [[-120, 0], [0, 10], [120, 0], [0, -10]]
+    assert feature_of(box, corners, tmp_path)["geometry"] == geometry(box)
 
 
 def test_a_box_without_extent_is_a_point() -> None:
