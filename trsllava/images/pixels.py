@@ -7,7 +7,7 @@ from typing import Any
 from trsllava.images import stretch
 from trsllava.images.nodata import GROUND, Coverage, coverage_of, valid_pixels
 from trsllava.images.prepare import prepare
-from trsllava.images.rasters import gdal_errors, kept_open, one_line
+from trsllava.images.rasters import gdal, gdal_errors, kept_open, one_line
 from trsllava.images.source import Picture, Reading, Rendering, Source, Unreadable, Window
 from trsllava.untrusted import printable
 
@@ -41,9 +41,10 @@ def read(source: Source, reading: Reading) -> Picture:
 
     assert source.rendering is not None
     try:
-        dataset, look = kept_open(source.path, _look, source.rendering.bands)
-        window = source.window or Window(0, 0, dataset.width, dataset.height)
-        planes = _planes(dataset, look, window, source.rendering, 2 * reading.side)
+        with gdal():
+            dataset, look = kept_open(source.path, _look, source.rendering.bands)
+            window = source.window or Window(0, 0, dataset.width, dataset.height)
+            planes = _planes(dataset, look, window, source.rendering, 2 * reading.side)
         digest = _digest(planes) if source.window else _file_digest(source.path)
     except gdal_errors() as error:
         raise Unreadable("truncated", f"{printable(source.image)}: {one_line(error)}") from error

@@ -57,7 +57,7 @@ def gdal_errors() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def gdal() -> Iterator[Any]:
-    """Give rasterio, with GDAL's errors kept off the terminal and its manners set."""
+    """Give rasterio, with GDAL's manners set, its memory bounded, its errors off the terminal."""
     rasterio = _rasterio()
     cache = {} if "GDAL_CACHEMAX" in os.environ else {"GDAL_CACHEMAX": _CACHE}
     with rasterio.Env(**_SETTINGS, **cache):
@@ -162,7 +162,7 @@ _inherited: list[Any] = []
 
 
 def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]:
-    """Open a raster once a thread; it is closed when others have been used since.
+    """Open a raster once a thread, inside `gdal`; it is closed when others have been used since.
 
     Parameters
     ----------
@@ -195,8 +195,7 @@ def kept_open(path: str, look: Callable[[Any, K], T], about: K) -> tuple[Any, T]
     key = path, status.st_ino, status.st_size, status.st_mtime_ns, look, about
     if key not in _opened.rasters:
         dataset = open_raster(path)
-        with gdal():
-            _opened.rasters[key] = dataset, look(dataset, about)
+        _opened.rasters[key] = dataset, look(dataset, about)
         while len(_opened.rasters) > _KEPT_OPEN:
             _opened.rasters.popitem(last=False)[1][0].close()
     _opened.rasters.move_to_end(key)
