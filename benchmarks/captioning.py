@@ -85,7 +85,7 @@ def bare(folder: Path, address: str, out: Path) -> float:
 
 def busy(log: Path, slots: int) -> float:
     """Return the share of slots that were taken, between the first and the last request."""
-    times = sorted(json.loads(line)["time"] for line in log.read_text().splitlines())
+    times = sorted(json.loads(line)["t"] for line in log.read_text().splitlines())
     first, last = times[0], times[-1]
     taken = sum(min(start + DELAY, last) - start for start in times)
     return taken / (slots * (last - first))
