@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -30,7 +31,9 @@ from trsllava.captioning.throttle import Patience, Throttle
 # So many troubles of a kind, and the picture is asked about alone.
 _PATIENT = {"broken": 1, "silent": 1, "error": 2, "unready": 6}
 # So many more when it is alone, and it is to blame; one that is not answered costs minutes.
-_ALONE = {"broken": 2, "silent": 1, "error": 1, "unready": 2}
+_ALONE = {"broken": 2, "silent": 1, "error": 2, "unready": 2}
+# These a picture cannot bring about for others: if a plain one fares no better, it counts not.
+_INNOCENT = ("refused", "garbage", "error")
 _REASONS = {
     "broken": ("kills_server", "the server dies each time it is shown this image alone"),
     "silent": ("timed_out", "the server does not come to an end with this image"),
@@ -39,6 +42,7 @@ _REASONS = {
     "garbage": ("bad_reply", "the server answers with something else than a reply"),
     "refused": ("rejected", "the server rejects the request for this image"),
 }
+Gate = Callable[[], AbstractAsyncContextManager[None]]
 # For the plain picture: whether there is an answer, not which.
 _FEW_TOKENS = 16
 
@@ -101,29 +105,28 @@ class Asking:
         """Return the reply; raises `Blamed`."""
         seen: Counter[str] = Counter()
         while True:
-            began = time.monotonic()
             try:
                 if any(seen[kind] >= most for kind, most in _PATIENT.items()):
                     return await self._alone(question)
-                async with self._throttle.slot():
-                    began = time.monotonic()
-                    return await self._ask(question)
+                return await self._ask(question, self._throttle.slot)
             except Trouble as trouble:
                 seen[trouble.kind] += 1
-                await self._bear(trouble, began, seen)
+                await self._bear(trouble, seen)
 
-    async def _bear(self, trouble: Trouble, began: float, seen: Counter[str]) -> None:
+    async def _bear(self, trouble: Trouble, seen: Counter[str]) -> None:
         """Do what a trouble wants before the next try; raises `Blamed` if there is none."""
-        kind, tries = trouble.kind, seen.total()
+        kind = trouble.kind
         if kind == "refused" or (kind == "garbage" and seen[kind] > 1):
-            await self._vouch(began, trouble)
-            raise Blamed(trouble)
+            if await self._vouch(trouble):
+                raise Blamed(trouble)
+            seen.clear()
+            return
         if kind in ("busy", "unready", "silent"):
-            self._throttle.cut(began)
+            self._throttle.cut(trouble.sent)
         if trouble.wait:
             self._throttle.pause(trouble.wait)
         if kind in ("busy", "unready", "error", "absent"):
-            await self._wait(trouble, tries)
+            await self._wait(trouble, seen.total())
 
     async def _alone(self, question: Question) -> tuple[Reply, Terms]:
         """Ask about a suspect while nothing else runs; raises `Blamed`."""
@@ -131,7 +134,6 @@ class Asking:
             await self._reach()
             seen: Counter[str] = Counter()
             while True:
-                began = time.monotonic()
                 try:
                     return await self._ask(question)
                 except Trouble as trouble:
@@ -141,27 +143,28 @@ class Asking:
                         continue
                     if trouble.kind not in _ALONE:
                         raise
-                    await self._vouch(began, trouble)
+                    if not await self._vouch(trouble) and trouble.kind in _INNOCENT:
+                        seen.clear()
                     if seen[trouble.kind] >= _ALONE[trouble.kind]:
                         raise Blamed(trouble) from trouble
 
-    async def _ask(self, question: Question) -> tuple[Reply, Terms]:
-        """Ask once, on terms that the server understands."""
+    async def _ask(self, question: Question, gate: Gate = nullcontext) -> tuple[Reply, Terms]:
+        """Ask once, on terms that the server understands, when the gate lets it through."""
         limit = question.request.max_tokens
         while True:
-            async with self._ladder.turn() as terms:
+            async with self._ladder.turn(), gate():
+                terms, sent = self._ladder.terms, time.monotonic()
                 try:
-                    parameters = terms.parameters(limit)
                     reply = await self._server.ask(
-                        question.uri, question.request.prompt, parameters
+                        question.uri, question.request.prompt, terms.parameters(limit)
                     )
                 except Trouble as trouble:
-                    room = room_left(str(trouble)) if trouble.kind == "refused" else None
-                    if room is not None and 0 < room < limit:
-                        limit = room
-                        continue
+                    trouble.sent = sent
                     refused = trouble.kind == "refused"
-                    if trouble.kind not in ("refused", "error") or not self._ladder.learn(
+                    room = room_left(str(trouble)) if refused else None
+                    if room is not None and room < limit:
+                        limit = room
+                    elif not (refused or trouble.kind == "error") or not self._ladder.learn(
                         terms, str(trouble), guess=refused
                     ):
                         raise
@@ -172,19 +175,23 @@ class Asking:
                 self._well_at = time.monotonic()
                 return reply, terms
 
-    async def _vouch(self, began: float, trouble: Trouble) -> None:
-        """Return once the server has answered for another picture since ``began``."""
-        tries = 0
+    async def _vouch(self, trouble: Trouble) -> bool:
+        """Wait until the server has answered for another picture since it was asked.
+
+        Returns whether it did so straight away.
+        """
+        asked, tries = trouble.sent, 0
         while True:
             async with self._vouching:
-                if self._well_at > began:
-                    return
+                if self._well_at > asked:
+                    return tries == 0
                 try:
+                    await self._throttle.unpaused()
                     await self._ask(_plain_question())
                 except Trouble as again:
                     trouble = again
                 else:
-                    return
+                    return tries == 0
             if trouble.kind in ("refused", "garbage") and not self._patience.answered:
                 raise CaptionerUnavailable(
                     f"the server at {self._server.address.url} does not answer for a plain "

@@ -29,6 +29,8 @@ _RAW = 64 * 1024
 _QUOTED = 300
 _UNREADY = (408, 409, 425, 502, 503, 504, 529)
 _NO_MODEL = re.compile(r"\bmodel\b.{0,200}(?:not found|does not exist|not exist)", re.DOTALL)
+# Some answer so for a response format that they do not know.
+_FORM = re.compile(r"format|schema", re.IGNORECASE)
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -51,7 +53,10 @@ class Trouble(TrsllavaError):
     ``absent`` no connection; ``broken`` it broke in the middle; ``silent`` nothing came in time;
     ``busy`` too many requests; ``unready`` loading, or no server behind the proxy; ``error`` an
     error inside the server; ``refused`` this request is no good; ``garbage`` no reply at all.
+    ``wait`` is for how long the server wants to be left alone, ``sent`` when it was asked.
     """
+
+    sent = 0.0
 
     def __init__(
         self, kind: str, detail: str, *, status: int = 0, raw: str = "", wait: float = 0.0
@@ -136,11 +141,11 @@ class Server:
         """
         message, code = _message(text)
         said = f"{status}: {self._quote(message)}" if message else str(status)
+        if status in (400, 404) and (code == "model_not_found" or _NO_MODEL.search(message)):
+            return Trouble("nomodel", said, status=status)
         unavailable = self._unavailable(status, code, said, headers)
         if unavailable is not None:
             raise unavailable
-        if status in (400, 404) and (code == "model_not_found" or _NO_MODEL.search(message)):
-            return Trouble("nomodel", said, status=status)
         if status == 429:
             kind = "busy"
         elif status in _UNREADY:
@@ -162,6 +167,10 @@ class Server:
             )
         if status == 402 or code in ("insufficient_quota", "billing_hard_limit_reached"):
             return CaptionerUnavailable(f"{where} wants to be paid first ({said})")
+        if status in (404, 405) and not _FORM.search(said):
+            return CaptionerUnavailable(
+                f"{where} has no chat completions there ({said}); --base-url mostly ends with /v1"
+            )
         if 300 <= status < 400:
             aim = self._quote(headers.get("location", "elsewhere"))
             return CaptionerUnavailable(

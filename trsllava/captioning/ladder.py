@@ -22,7 +22,7 @@ FLAGS = {OBJECT: "json_object", TEXT: "plain_text"}
 _LIMITS = ("minLength", "maxLength", "minItems", "maxItems")
 # A refusal comes at once, an answer takes as long as it takes: longer than this the first
 # request is not waited for.
-_PROBE_SECONDS = 0.5
+_PROBE_SECONDS = 0.25
 # A server that wraps the records of so many pictures, before a bare one came, ignores the form.
 _IGNORED = 3
 _NAMES_FORM = re.compile(
@@ -63,19 +63,19 @@ class Ladder:
         self._probe: asyncio.Event | None = None
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Terms]:
-        """Return the terms to ask with; the first request goes ahead alone."""
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until it is known how to ask; the first request goes ahead alone."""
         while not self._proven and self._probe is not None:
             try:
                 await asyncio.wait_for(self._probe.wait(), _PROBE_SECONDS)
             except TimeoutError:
                 break
         if self._proven or self._probe is not None:
-            yield self.terms
+            yield
             return
         self._probe = probe = asyncio.Event()
         try:
-            yield self.terms
+            yield
         finally:
             self._probe = None
             probe.set()

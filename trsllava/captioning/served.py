@@ -102,7 +102,7 @@ class ServedCaptioner:
     def caption(self, images: Iterable[Prepared]) -> Iterator[Outcome]:
         """Yield one outcome a picture, as they are ready.
 
-        ``images`` is taken from in the thread of the caller, whenever a request may begin.
+        ``images`` is taken from in the thread of the caller, when a request may soon begin.
 
         Parameters
         ----------
@@ -120,6 +120,8 @@ class ServedCaptioner:
             If no picture can be captioned now.
         """
         throttle = Throttle(self._concurrency)
+        # A few wait, encoded, so that no slot idles while its next picture is made ready.
+        ahead = self._concurrency // 8
         pictures = iter(images)
         picture = next(pictures, None)
         if picture is None:
@@ -131,7 +133,7 @@ class ServedCaptioner:
                 outcome = background.result(wait=False)
                 if outcome is not None:
                     yield outcome
-                elif picture is not None and background.busy < throttle.limit:
+                elif picture is not None and background.busy < throttle.limit + ahead:
                     background.submit(picture.image, data_uri(picture.pixels))
                     picture = next(pictures, None)
                 elif background.busy:

@@ -37,10 +37,9 @@ class Throttle:
         """Wait for a free slot and hold it."""
         while True:
             await self._until(lambda: not self._lonely and self._running < self.limit)
-            pause = self._opens_at - time.monotonic()
-            if pause <= 0:
+            if self._opens_at <= time.monotonic():
                 break
-            await asyncio.sleep(pause)
+            await self.unpaused()
         async with self._counted():
             yield
 
@@ -64,18 +63,23 @@ class Throttle:
             self.limit, self._successes = self.limit + 1, 0
             self._changed.set()
 
-    def cut(self, began: float) -> None:
-        """Halve the limit because a request that began then met an overloaded server.
+    def cut(self, sent: float) -> None:
+        """Halve the limit because a request sent then met an overloaded server.
 
         Requests of one round are refused together; only the first of them counts.
         """
-        if began >= self._cut_at:
+        if sent >= self._cut_at:
             self.limit, self._successes = max(1, self.limit // 2), 0
             self._cut_at = time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Let nothing begin for a while."""
+        """Let nothing be sent for a while."""
         self._opens_at = max(self._opens_at, time.monotonic() + seconds)
+
+    async def unpaused(self) -> None:
+        """Wait for the end of every pause."""
+        while (pause := self._opens_at - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

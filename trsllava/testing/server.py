@@ -172,12 +172,12 @@ class StubServer:
             for name, _, value in (line.partition(":") for line in lines if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        if method == "POST" and path.endswith("/chat/completions"):
+        if method == "POST" and path == "/v1/chat/completions":
             return await self._complete(body, headers, writer)
         mode = self.mode if isinstance(self.mode, str) else "ok"
         if mode == "html":
             return await self._send(writer, Answer("<html>nothing here</html>"))
-        if path.endswith("/models"):
+        if path == "/v1/models":
             models = {"object": "list", "data": [{"id": "stub", "object": "model"}]}
             return await self._send(writer, Answer(models))
         return await self._send(writer, Answer({"error": {"message": "no such page"}}, 404))
