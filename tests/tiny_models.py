@@ -9,6 +9,22 @@ from pathlib import Path
 FAMILIES = ("llava-next", "idefics3", "gemma3", "paligemma", "qwen2.5-vl")
 NEEDS_TORCHVISION = ("qwen2.5-vl",)  # its processor has a part for videos, which does
 
+
+def fitting_torchvision():
+    """Say whether torchvision is here and fits PyTorch; one that does not is hidden.
+
+    transformers imports it wherever it is installed, and then nothing at all can be loaded.
+    """
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        return False
+    except RuntimeError:  # operator torchvision::nms does not exist
+        sys.modules["torchvision"] = None
+        return False
+    return True
+
+
 _WORDS = (
     "Describe the overhead image in five variants. An aerial view of a harbour with two white "
     "ships moored at a long pier; north is up. Buildings with grey roofs stand along a straight "
@@ -28,6 +44,7 @@ def make_tiny_model(folder, family):
     """Write a random model of a family with its processor into ``folder`` and return the folder."""
     import torch
 
+    fitting_torchvision()
     torch.manual_seed(0)
     processor, model = _BUILDERS[family]()
     # Weights so small as the usual ones would hide the picture behind the prompt.

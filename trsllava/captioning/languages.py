@@ -70,7 +70,7 @@ def other_language(text: str, language: str) -> str | None:
     if language not in _STOP:
         return None
     words = [word.lower() for word in _WORD.findall(text)]
-    counts = {name: sum(word in stop for word in words) for name, stop in _STOP.items()}
+    counts = {name: sum(map(stop.__contains__, words)) for name, stop in _STOP.items()}
     own = counts.pop(language)
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= 4 and counts[best] > 2 * own else None

@@ -186,7 +186,8 @@ def _from_pretrained(where: str, local: bool, options: dict[str, Any]) -> tuple[
     import transformers
 
     if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
+        logging: Any = transformers.utils.logging
+        logging.disable_progress_bar()
     processors: Any = transformers.AutoProcessor
     networks: Any = transformers.AutoModelForImageTextToText
     common = {"local_files_only": local, "trust_remote_code": False}
