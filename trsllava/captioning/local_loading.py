@@ -140,7 +140,7 @@ def _header(path: Path) -> bytes:
 def _folder(model: str) -> Path | None:
     """Return the folder that is meant, or None for an id of the hub."""
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():
         return path.resolve()
     if not _HUB_ID.fullmatch(model):
         raise InputError(f"the model {model!r} is neither a folder nor an id such as OWNER/NAME")
