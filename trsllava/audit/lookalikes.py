@@ -5,9 +5,8 @@ in silence) answers different pictures alike. Pictures that look alike prove not
 five plain colours rightly gets five answers.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,7 +19,15 @@ _DIFFERENT = 24.0  # mean difference of two signatures, in levels of 255
 
 def signature_of(pixels: "Image") -> bytes:
     """Return an 8 x 8 RGB thumbnail: 192 bytes that tell whether two pictures differ."""
-    return pixels.resize((_GRID, _GRID), resample=4).tobytes()
+    from PIL.Image import Resampling
+
+    return pixels.resize((_GRID, _GRID), Resampling.BOX).tobytes()
+
+
+class _Answer(NamedTuple):
+    image: str
+    signature: bytes
+    said: frozenset[str]
 
 
 class Lookalikes:
@@ -28,14 +35,20 @@ class Lookalikes:
 
     def __init__(self) -> None:
         """Begin without answers."""
-        self._groups: defaultdict[tuple[str, ...], list[tuple[str, bytes]]] = defaultdict(list)
-        self._count = 0
+        self._answers: list[_Answer] = []
+        self._shared: set[str] = set()
+        self._example = ("", "")
 
     def add(self, image: str, signature: bytes, texts: Sequence[str]) -> None:
         """Take in what was said about a picture."""
-        said = tuple(" ".join(text.casefold().split()) for text in texts)
-        self._groups[said].append((image, signature))
-        self._count += 1
+        said = frozenset(" ".join(text.casefold().split()) for text in texts)
+        answer = _Answer(image, signature, said)
+        for other in self._answers:
+            if _alike(said, other.said) and _differ(signature, other.signature):
+                if not self._shared:
+                    self._example = (other.image, image)
+                self._shared |= {other.image, image}
+        self._answers.append(answer)
 
     def verdict(self) -> str | None:
         """Say whether answers to different pictures do not differ; None while all seems well.
@@ -43,22 +56,19 @@ class Lookalikes:
         It needs eight answers, at least half of which are shared with a picture that looks
         clearly different.
         """
-        if self._count < LEAST_PICTURES:
+        count, shared = len(self._answers), len(self._shared)
+        if count < LEAST_PICTURES or shared < SHARE * count:
             return None
-        shared, example = 0, ("", "")
-        for group in self._groups.values():
-            for image, signature in group:
-                other = next((o for o, s in group if _differ(signature, s)), None)
-                if other is not None:
-                    shared += 1
-                    example = example if example[0] else (image, other)
-        if shared < SHARE * self._count:
-            return None
+        one, other = self._example
         return (
-            f"{shared} of the first {self._count} answers are the same as that to a picture that "
-            f"looks different (for example {example[0]} and {example[1]}): the server may not "
-            "look at the pictures"
+            f"{shared} of the first {count} answers are the same as that to a picture that looks "
+            f"different (for example {one} and {other}): the server may not look at the pictures"
         )
+
+
+def _alike(left: frozenset[str], right: frozenset[str]) -> bool:
+    """Whether half of the texts are the same: a server that repeats itself is rarely exact."""
+    return 2 * len(left & right) >= max(len(left), len(right))
 
 
 def _differ(left: bytes, right: bytes) -> bool:
