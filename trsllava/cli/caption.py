@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trsllava.cli.options import DEFAULT_STORE, StoreOption
-from trsllava.cli.show import data, note
+from trsllava.cli.show import data, note, resumable
 
 if TYPE_CHECKING:
     from trsllava.jobs.intake import Taken, Wish
@@ -120,9 +120,9 @@ def caption(
     }
     options = {key: value for key, value in given.items() if value is not None}
     name = captioner or ("openai" if base_url is not None else "builtin")
-    code = _run(
-        store, name, options, wish, _shard(shard), workers, Limits(limit, max_cost, costs), strict
-    )
+    limits = Limits(limit, max_cost, costs)
+    with resumable("trsllava caption"):
+        code = _run(store, name, options, wish, _shard(shard), workers, limits, strict)
     if code:
         raise typer.Exit(code)
 

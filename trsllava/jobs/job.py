@@ -35,11 +35,15 @@ class Job:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened so far, in images; tokens and calls as the captioner counts them."""
+    """What happened so far, in images; tokens and calls as the captioner counts them.
+
+    ``adopted`` were done by workers that are gone, ``copied`` have the bytes of another image.
+    """
 
     records: int = 0
     quarantined: int = 0
     copied: int = 0
+    adopted: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     calls: int = 0
@@ -59,6 +63,7 @@ class Tally:
         self.records += other.records
         self.quarantined += other.quarantined
         self.copied += other.copied
+        self.adopted += other.adopted
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
         self.calls += other.calls

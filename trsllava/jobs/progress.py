@@ -53,8 +53,11 @@ class Progress:
         """Return how far the job is."""
         tally, seconds = self.tally, max(time.monotonic() - self._began, 1e-6)
         rate = tally.images / seconds
-        left = max(0, self._todo - tally.images)
-        parts = [f"{tally.images} of {self._todo} images", f"{rate:.1f}/s"]
+        todo = self._todo - tally.adopted
+        left = max(0, todo - tally.images)
+        parts = [f"{tally.images} of {todo} images", f"{rate:.1f}/s"]
+        if tally.adopted:
+            parts.append(f"{tally.adopted} more were done before")
         if rate and left:
             parts.append(f"{_duration(left / rate)} to go")
         if tally.quarantined:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 AHEAD = 16  # pictures decoded ahead of the captioner
 COMPARED = 64  # first answers that are held against each other
 _POLL_SECONDS = 1.0
+_PATIENCE = 10  # polls until it is said who is waited for
 
 
 class Stop(Protocol):
@@ -101,7 +102,7 @@ class Worker:
         stop because answers to different pictures do not differ.
         """
         left = {lot.ref.name: lot for lot in lots if self.job.has(lot)}
-        told = False
+        waited = 0
         try:
             while left and not self._ended():
                 self._isolate(left)
@@ -113,14 +114,10 @@ class Worker:
                         f"{len(self._lot_of)} images, for example {next(iter(self._lot_of))}"
                     )
                 if left and not self._ended():
-                    name = next(iter(left))
-                    if not told:
-                        log.warning(
-                            "waiting for %d lots that others have (%s)",
-                            len(left),
-                            self._leases.holder(name),
-                        )
-                        told = True
+                    waited += 1
+                    if waited == _PATIENCE:
+                        holder = self._leases.holder(next(iter(left)))
+                        log.warning("waiting for %d lots that others have (%s)", len(left), holder)
                     time.sleep(_POLL_SECONDS)
         finally:
             for opened in list(self._open.values()):
@@ -174,8 +171,7 @@ class Worker:
         view = self._view = self._view or self.store.view(self.job.set)
         opened = OpenLot(self.store.layout, lot, view.rows(lot), lease, self._model)
         self._open[lot.ref.name] = opened
-        if opened.adopted:
-            log.info("lot %s: %d images were done already", lot.ref.name, opened.adopted)
+        self._report(Tally(adopted=opened.adopted))
         self._publish_if_finished(opened)
         return opened
 
