@@ -199,9 +199,10 @@ def _failed(image: str, problem: _Problem) -> Failed:
 def _is_memory(error: Exception) -> bool:
     import torch
 
-    # On a CPU PyTorch says so with a plain RuntimeError.
+    # On a CPU, and in CUDA's libraries, PyTorch says so with a plain RuntimeError.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        isinstance(error, RuntimeError)
+        and any(words in str(error) for words in ("allocate memory", "ALLOC_FAILED"))
     )
 
 

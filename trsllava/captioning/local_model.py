@@ -74,26 +74,30 @@ class LocalModel:
 
     def _inputs(self, questions: Sequence[Question]) -> Any:
         """Return what the model takes: padded tokens and pixels, where and as it wants them."""
-        pixels = [question.pixels for question in questions]
-        prompts = [question.request.prompt for question in questions]
-        more = {"padding": True, "return_tensors": "pt"}
-        if getattr(self._processor, "chat_template", None):
-            inputs = self._processor.apply_chat_template(
-                [_conversation(*pair) for pair in zip(pixels, prompts, strict=True)],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                processor_kwargs=more,
-            )
-        else:  # a family without chats, such as PaliGemma: the picture, then the text
-            token = getattr(self._processor, "image_token", "<image>")
-            inputs = self._processor(
-                text=[f"{token}{prompt}" for prompt in prompts],
-                images=[[picture] for picture in pixels],
-                **more,
-            )
+        texts = [self._text(question.request.prompt) for question in questions]
+        bos = self._tokenizer.bos_token
+        # A template that begins with this token has written it; a second one would be no text.
+        more = {"add_special_tokens": False} if bos and texts[0].startswith(bos) else {}
+        inputs = self._processor(
+            text=texts,
+            images=[[question.pixels] for question in questions],
+            padding=True,
+            return_tensors="pt",
+            **more,
+        )
         inputs.pop("labels", None)  # some processors prepare for training, too
         return inputs.to(self._model.device, self._model.dtype)
+
+    def _text(self, prompt: str) -> str:
+        """Return the prompt as the family wants it, with the place of the picture in front."""
+        if not getattr(self._processor, "chat_template", None):
+            # A family without chats, such as PaliGemma.
+            return f"{getattr(self._processor, 'image_token', '<image>')}{prompt}"
+        content = [{"type": "image"}, {"type": "text", "text": prompt}]
+        text: str = self._processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return text
 
     def _limit(self, wanted: int, length: int) -> int:
         """Return how many tokens a reply may have, at most what the context leaves."""
@@ -116,11 +120,6 @@ class LocalModel:
             kept[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return Reply(text, cut=end is None, usage=Usage(taken, count, 1))
-
-
-def _conversation(picture: "Image", prompt: str) -> list[dict[str, Any]]:
-    content = [{"type": "image", "image": picture}, {"type": "text", "text": prompt}]
-    return [{"role": "user", "content": content}]
 
 
 def _ends(model: Any, tokenizer: Any) -> tuple[int, ...]:
