@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import trsllava
-from trsllava.cli import caption, demo, evaluate, prompts, query, records, upkeep
+from trsllava.cli import audit, caption, demo, evaluate, prompts, query, records, upkeep
 
 app = typer.Typer(
     help="Find overhead images by saying what is in them.",
@@ -43,6 +43,7 @@ for command in (
     records.export,
     records.remove,
     prompts.prompts,
+    audit.audit,
     upkeep.status,
     upkeep.verify,
     upkeep.compact,
