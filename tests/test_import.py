@@ -6,16 +6,21 @@ import os
 import threading
 
 import pytest
+from jobs_kit import Colours, balance, caption, paint_archive
 from stub import StubEncoder, record_line, write_lines
+from typer.testing import CliRunner
 
+from trsllava.cli.app import app
 from trsllava.errors import ConflictError, InputError
 from trsllava.index.build import build_index
 from trsllava.index.generation import open_generation
+from trsllava.jobs.run import Limits
+from trsllava.records import BBox, Metadata
 from trsllava.store import importing, runs
 from trsllava.store.importing import import_files
 from trsllava.store.journal import Journal
 from trsllava.store.maintenance import compact, remove_images
-from trsllava.store.store import create_store
+from trsllava.store.store import create_store, open_store
 from trsllava.upkeep.status import status_of
 from trsllava.upkeep.verify import verify
 
@@ -209,3 +214,180 @@ def test_two_first_commands_at_once_make_one_store(tmp_path, caplog):
             thread.join()
         assert failures == []
         assert create_store(root).view().records == 4
+
+
+def answer(image, reason="stop", status=200, word="field"):
+    """A line of batch output that holds a full record."""
+    variants = [
+        {
+            "one_sentence": f"A {word} with {n} trees, seen for {image}.",
+            "feature": f"one {word}, {n} trees",
+            "caption": f"The {word} holds {n} trees and a path that leads past them.",
+        }
+        for n in range(1, 6)
+    ]
+    message = {"content": json.dumps({"variants": variants})}
+    body = {"model": "vlm-1", "choices": [{"finish_reason": reason, "message": message}]}
+    return json.dumps(
+        {"custom_id": image, "response": {"status_code": status, "body": body}, "error": None}
+    )
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """A store that took ten images in, none of which has a record."""
+    caption(
+        tmp_path / "store", paint_archive(tmp_path / "in", 10), Colours(), limits=Limits(images=0)
+    )
+    store = open_store(tmp_path / "store")
+    assert balance(store.view()) == (10, 0, 0, 10)
+    return store
+
+
+def names(*numbers):
+    return [f"{number:04d}.png" for number in numbers]
+
+
+def outcome(store):
+    """The images by what became of them."""
+    view = store.view()
+    pending = [row["image"] for lot in view.lots if lot.manifest is None for row in view.rows(lot)]
+    return [record.image for record in view], sorted(view.quarantined), sorted(pending)
+
+
+def half_failed(path):
+    """Answers out of order; 3 and 8 lost, 5 given twice, 1 and 6 failed, one of nobody's."""
+    lines = [answer(image) for image in names(7, 2, 9, 5, 0, 4)]
+    lines.insert(1, answer("0006.png", reason="length"))
+    lines.insert(3, answer("elsewhere/0001.png"))
+    lines.insert(5, answer("0001.png", status=500))
+    return write_lines(path, [*lines, answer("0005.png")])
+
+
+def test_a_batch_that_half_failed_gives_each_image_its_own_and_names_the_rest(
+    waiting, tmp_path, caplog
+):
+    result = import_files(waiting, [half_failed(tmp_path / "out.jsonl")])
+    assert (result.added, result.quarantined, result.bad_lines) == (6, 2, 1)
+    assert outcome(waiting) == (names(0, 2, 4, 5, 7, 9), names(1, 6), names(3, 8))
+    assert balance(waiting.view()) == (10, 6, 2, 2)
+    for record in waiting.view():
+        assert record.variants[4].one_sentence == f"A field with 5 trees, seen for {record.image}."
+        assert record.model == "vlm-1"
+    reasons = waiting.view().quarantined
+    assert "out.jsonl, line 6: the request failed with status '500'" in reasons["0001.png"]
+    assert "out.jsonl, line 2: cut: " in reasons["0006.png"]
+    assert "line 4: unknown custom_id 'elsewhere/0001.png': no such image was taken in" in (
+        caplog.text
+    )
+    assert "a line that repeats another one of the same image was taken once" in caplog.text
+    (kept,) = waiting.layout.bad_lines.iterdir()
+    assert [line.split(b'"line":')[1][0:1] for line in kept.read_bytes().splitlines()] == [
+        b"2", b"4", b"6"
+    ]  # fmt: skip
+    status = status_of(waiting)
+    assert (status["images"], status["bad_lines"]) == (10, 1)
+    assert verify(waiting).damaged == ()
+
+
+def test_the_same_batch_again_changes_nothing_even_after_a_compaction(waiting, tmp_path):
+    file = half_failed(tmp_path / "out.jsonl")
+    import_files(waiting, [file])
+    for _ in range(2):
+        before = content(waiting)
+        again = import_files(waiting, [file])
+        assert (again.added, again.updated, again.unchanged) == (0, 0, 6)
+        assert (again.quarantined, again.bad_lines) == (2, 1)
+        assert content(waiting) == before
+        compact(waiting)
+        assert balance(waiting.view()) == (10, 6, 2, 2)
+
+
+def test_the_rest_of_a_batch_comes_later_and_frees_what_had_failed(waiting, tmp_path):
+    import_files(waiting, [half_failed(tmp_path / "1.jsonl")])
+    rest = write_lines(tmp_path / "2.jsonl", [answer(image) for image in names(8, 6, 3, 1)])
+    result = import_files(waiting, [rest])
+    assert (result.added, result.quarantined, result.bad_lines) == (4, 0, 0)
+    assert outcome(waiting) == (names(*range(10)), [], [])
+
+
+def test_the_command_names_the_unknown_answer_and_exits_with_3(waiting, tmp_path):
+    file = half_failed(tmp_path / "out.jsonl")
+    result = CliRunner().invoke(app, ["import", str(file), "--store", str(waiting.root)])
+    assert result.exit_code == 3
+    assert result.stdout == "6 records added, 0 updated, 0 unchanged\n"
+    assert "1 bad lines and 2 images set aside" in result.stderr
+
+
+def test_a_file_of_errors_alone_is_no_success(waiting, tmp_path):
+    lines = [answer(image, status=0) for image in names(3, 4)]
+    result = import_files(waiting, [write_lines(tmp_path / "errors.jsonl", lines)])
+    assert (result.added, result.quarantined, result.bad_lines) == (0, 2, 0)
+    assert outcome(waiting) == ([], names(3, 4), names(0, 1, 2, 5, 6, 7, 8, 9))
+
+
+def test_a_failed_answer_does_not_touch_a_record_that_is_there(waiting, tmp_path, caplog):
+    import_files(waiting, [write_lines(tmp_path / "1.jsonl", [answer("0003.png")])])
+    lines = [answer("0003.png", status=500), answer("0004.png", status=500), answer("0004.png")]
+    result = import_files(waiting, [write_lines(tmp_path / "2.jsonl", lines)])
+    assert (result.added, result.quarantined, result.bad_lines) == (1, 0, 0)
+    assert outcome(waiting)[:2] == (names(3, 4), [])
+    assert "an answer failed about an image that has a record (2 times)" in caplog.text
+
+
+def test_an_unknown_image_that_failed_is_reported_and_not_quarantined(waiting, tmp_path, caplog):
+    lines = [answer(f"{n}.jpg", status=500) for n in range(9)]
+    result = import_files(waiting, [write_lines(tmp_path / "1.jsonl", lines)])
+    assert (result.added, result.quarantined, result.bad_lines) == (0, 0, 9)
+    assert balance(waiting.view()) == (10, 0, 0, 10)
+    assert caplog.text.count("unknown custom_id") == 5
+    assert "4 more lines about unknown images" in caplog.text
+
+
+def test_a_removed_image_does_not_come_back_with_a_late_answer(waiting, tmp_path):
+    file = write_lines(tmp_path / "1.jsonl", [answer("0003.png")])
+    import_files(waiting, [file])
+    remove_images(waiting, ["0003.png"])
+    assert import_files(waiting, [file]).bad_lines == 1
+    assert balance(waiting.view()) == (9, 0, 0, 9)
+
+
+def test_records_that_are_no_answers_need_no_intake(waiting, tmp_path):
+    file = write_lines(tmp_path / "1.jsonl", [record_line("elsewhere.png"), answer("0003.png")])
+    assert import_files(waiting, [file]).added == 2
+    assert balance(waiting.view()) == (11, 2, 0, 9)
+
+
+def test_a_store_that_took_nothing_in_accepts_every_answer(store, tmp_path):
+    result = import_files(store, [half_failed(tmp_path / "out.jsonl")])
+    assert (result.added, result.quarantined, result.bad_lines) == (7, 2, 0)
+    assert outcome(store) == ([*names(0, 2, 4, 5, 7, 9), "elsewhere/0001.png"], names(1, 6), [])
+
+
+def test_an_answer_gets_the_place_and_time_that_its_image_was_taken_in_with(tmp_path):
+    archive = paint_archive(tmp_path / "in", 4)
+    known = {
+        f"{n:04d}.png": Metadata(BBox(n, 40, n + 1, 41), f"2024-05-0{n + 1}", {"n": n})
+        for n in range(3)
+    }
+    caption(tmp_path / "store", archive, Colours(), limits=Limits(images=0), metadata=known)
+    store = open_store(tmp_path / "store")
+    file = write_lines(tmp_path / "1.jsonl", [answer(image) for image in names(2, 3, 0, 1)])
+    assert import_files(store, [file]).added == 4
+    found = {record.image: record.metadata for record in store.view()}
+    assert found == {**known, "0003.png": Metadata()}
+    assert import_files(store, [file]).unchanged == 4
+
+
+def test_a_killed_import_of_a_batch_is_finished_like_an_undisturbed_one(
+    waiting, tmp_path, monkeypatch
+):
+    file = half_failed(tmp_path / "out.jsonl")
+    monkeypatch.setattr(runs, "RUN_BYTES", 3000)
+    path = waiting.layout.journals / f"import-{importing._key([file], None, False)}.journal"
+    with Journal(path) as journal:
+        progress = runs.read_into(journal, [file], None, False)
+    assert len(progress.runs) > 1
+    result = import_files(waiting, [file])
+    assert (result.added, result.quarantined, result.bad_lines) == (6, 2, 1)
+    assert outcome(waiting) == (names(0, 2, 4, 5, 7, 9), names(1, 6), names(3, 8))

@@ -60,7 +60,7 @@ def piece_of(body: Mapping[str, Any], images: Path | None) -> tuple[Piece, str |
         model = checked_model(answer.get("model"))
     except InputError as error:
         raise NoRecord(str(error)) from error
-    return Piece(image, variants, True, model, Metadata()), note
+    return Piece(image, variants, True, model, Metadata(), answer=True), note
 
 
 def _answer(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,7 +16,8 @@ _T = TypeVar("_T")
 class Piece:
     """What one line (or row) says about one image.
 
-    ``whole`` tells a whole record from one variant of possibly several lines.
+    ``whole`` tells a whole record from one variant of possibly several lines, ``answer`` what came
+    back from a service that was asked about images of ours.
     """
 
     image: str
@@ -24,6 +25,7 @@ class Piece:
     whole: bool
     model: str | None
     metadata: Metadata
+    answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

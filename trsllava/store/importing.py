@@ -4,26 +4,27 @@ Lines are read once and journaled in sorted runs (`runs`); then the runs are
 merged, so memory stays constant whatever the size of the files, and the lines
 of one image meet wherever they stood. A killed import is finished by the same
 command: it goes on after the last run in its journal.
+
+Answers of a service that was asked about pictures (`openai_batch`) must be about
+images that the store took in, if it took in any: one about another image is a
+bad line. An image of which they say that it got no record is quarantined.
 """
 
 import hashlib
 import logging
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import merge
-from itertools import groupby
 from pathlib import Path
 
-from trsllava.errors import ConflictError, InputError
-from trsllava.interchange import assemble
+from trsllava.errors import InputError
 from trsllava.records import canonical_json
 from trsllava.store.files import publish
 from trsllava.store.journal import Journal, checked_line
 from trsllava.store.layout import IMPORTED, VERSION, Commit, SegmentRef
-from trsllava.store.runs import Entry, Progress, entries, read_into
-from trsllava.store.segments import RecordLine, write_segments
+from trsllava.store.merging import Merging
+from trsllava.store.runs import Progress, SetAside, entries, read_into
+from trsllava.store.segments import write_segments
 from trsllava.store.store import Store
 from trsllava.store.view import View
 
@@ -75,8 +76,8 @@ def import_files(
     Raises
     ------
     InputError
-        If a line is bad and ``skip_bad`` is off, no line holds a record, or an image has another
-        record already and ``update`` is off (a `ConflictError`). Nothing has changed then.
+        If a line cannot be read and ``skip_bad`` is off, no line holds a record, or an image has
+        another record already and ``update`` is off (a `ConflictError`). Nothing has changed then.
     """
     if images is not None and not images.is_dir():
         raise InputError(f"--images {images} is not a folder")
@@ -90,7 +91,7 @@ def import_files(
         try:
             with Journal(path) as journal:
                 progress = read_into(journal, files, folder, skip_bad)
-            merging = _Merging(view, files, folder, update)
+            merging = Merging(view, files, folder, update)
             segments = _merge(store, path, progress, merging)
             result = _commit(store, view, segments, merging, progress)
         except InputError:
@@ -112,62 +113,8 @@ def _key(files: Sequence[Path], images: Path | None, skip_bad: bool) -> str:
     return hashlib.sha256(canonical_json(described)).hexdigest()[:32]
 
 
-class _Merging:
-    """Turns sorted entries into record lines and counts what happens to each image."""
-
-    def __init__(
-        self, view: View, files: Sequence[Path], images: Path | None, update: bool
-    ) -> None:
-        self.view, self.files, self.images, self.update = view, files, images, update
-        self.counts: Counter[str] = Counter()
-        self.notes: Counter[str] = Counter()
-        self.gone: list[str] = []
-        self.sought = ""
-
-    def lines(self, sorted_entries: Iterable[Entry]) -> Iterator[RecordLine]:
-        """Yield the record of each image that is new or replaces another."""
-        for image, group in groupby(sorted_entries, key=lambda entry: entry.image):
-            line = self._line(image, list(group))
-            if self.images is not None and not os.path.exists(self.images / image):
-                self.counts["without_picture"] += 1
-                self.sought = self.sought or image
-            if self._is_news(line):
-                yield line
-
-    def _line(self, image: str, group: list[Entry]) -> RecordLine:
-        if len(group) == 1:
-            return RecordLine(image, group[0].thin, group[0].body)
-        try:
-            record, notes = assemble([entry.piece() for entry in group])
-        except ConflictError as error:
-            places = ", ".join(f"{self.files[e.file]} line {e.line}" for e in group[:3])
-            raise ConflictError(f"{error} (see {places}). Nothing was imported") from error
-        self.notes.update(notes)
-        return RecordLine.of(record)
-
-    def _is_news(self, line: RecordLine) -> bool:
-        place = self.view.find(line.image)
-        if place is not None and self.view.line(place) == line.line:
-            self.counts["unchanged"] += 1
-            return False
-        if place is None or self.view.segments[place.segment].set != IMPORTED:
-            # What was given overlays what any captioner said or would say.
-            if place is not None or self.view.took_in(line.image):
-                self.gone.append(line.image)
-            self.counts["added"] += 1
-            return True
-        if not self.update:
-            raise ConflictError(
-                f"{line.image} has another record in the store already. Nothing was imported; "
-                "replace the records of images that are there with --update"
-            )
-        self.counts["updated"] += 1
-        self.gone.append(line.image)
-        return True
-
-
 def _merge(
-    store: Store, path: Path, progress: Progress, merging: _Merging
+    store: Store, path: Path, progress: Progress, merging: Merging
 ) -> tuple[SegmentRef, ...]:
     """Write the merged runs as segments, which no commit names yet."""
     if not progress.end:
@@ -181,14 +128,15 @@ def _commit(
     store: Store,
     view: View,
     segments: tuple[SegmentRef, ...],
-    merging: _Merging,
+    merging: Merging,
     progress: Progress,
 ) -> ImportResult:
     """Publish what the import found, if it found anything new."""
-    counts, images = merging.counts, merging.images
+    counts, images, files = merging.counts, merging.images, merging.files
     taken = counts["added"] + counts["updated"] + counts["unchanged"]
-    names = ", ".join(str(file) for file in merging.files)
-    if not taken and not progress.set_aside:
+    names = ", ".join(map(str, files))
+    set_aside = merging.set_aside(progress.set_aside)
+    if not taken and not set_aside:
         raise InputError(f"{names}: no records in it. Nothing was imported")
     if images is not None and taken and counts["without_picture"] == taken:
         raise InputError(
@@ -197,12 +145,13 @@ def _commit(
             "are relative to"
         )
     aside = b"".join(
-        checked_line(canonical_json({**entry._asdict(), "file": str(merging.files[entry.file])}))
-        for entry in progress.set_aside
+        checked_line(canonical_json(_told(entry, merging.files[entry.file]))) for entry in set_aside
     )
     digest = hashlib.sha256(aside).hexdigest()
-    quarantined = _quarantined(view, segments, store, merging, progress)
-    bad_lines = sum(entry.image not in quarantined for entry in progress.set_aside)
+    quarantined = _quarantined(view, segments, store, merging, set_aside)
+    bad_lines = sum(not e.failed and e.image not in quarantined for e in set_aside)
+    idle = sum(e.failed and e.image not in quarantined for e in set_aside)
+    merging.notes.update({"an answer failed about an image that has a record": idle})
     new_aside = bool(aside) and digest not in view.bad_files.values()
     new_folder = images is not None and images not in view.image_folders[:1]
     if segments or new_folder or new_aside or quarantined.keys() - view.quarantined.keys():
@@ -221,8 +170,12 @@ def _commit(
             bad_files={bad_file: digest} if new_aside else {},
         )
         store.commit(view, commit)
-    for note, count in merging.notes.most_common(_NOTES_SHOWN):
+    for note, count in (+merging.notes).most_common(_NOTES_SHOWN):
         log.warning("%s%s", note, f" ({count} times)" if count > 1 else "")
+    for unknown in merging.unknown[:_NOTES_SHOWN]:
+        log.warning("%s, line %d: %s", files[unknown.file], unknown.line, unknown.reason)
+    if len(merging.unknown) > _NOTES_SHOWN:
+        log.warning("%d more lines about unknown images", len(merging.unknown) - _NOTES_SHOWN)
     return ImportResult(
         added=counts["added"],
         updated=counts["updated"],
@@ -237,13 +190,13 @@ def _quarantined(
     view: View,
     segments: tuple[SegmentRef, ...],
     store: Store,
-    merging: _Merging,
-    progress: Progress,
+    merging: Merging,
+    set_aside: Sequence[SetAside],
 ) -> dict[str, str]:
     """Return why each image came without a record, for those that have none now."""
     reasons = {
         entry.image: f"{merging.files[entry.file].name}, line {entry.line}: {entry.reason}"
-        for entry in progress.set_aside
+        for entry in set_aside
         if entry.image is not None
     }
     if not reasons:
@@ -254,3 +207,11 @@ def _quarantined(
         for image, reason in sorted(reasons.items())
         if view.find(image) is None and new.find(image) is None
     }
+
+
+def _told(entry: SetAside, file: Path) -> dict[str, object]:
+    """Return what is kept of a line; the same for the same line as ever."""
+    kept = {**entry._asdict(), "file": str(file)}
+    if not entry.failed:
+        del kept["failed"]
+    return kept

@@ -1,9 +1,9 @@
 """The journal of an import: what its files say, in sorted runs.
 
 Payloads are of three kinds. ``P`` is a piece: image id, file, line, flags
-(``w`` whole or ``p`` part, then ``t`` thin or ``f`` full) and the canonical
-record, tab-separated. ``B`` is a line that was set aside. ``M`` ends a run and
-names the line to go on with.
+(``w`` whole or ``p`` part, then ``t`` thin or ``f`` full, then ``a`` if it is an
+answer of a service) and the canonical record, tab-separated. ``B`` is a line
+that was set aside. ``M`` ends a run and names the line to go on with.
 """
 
 import json
@@ -40,18 +40,26 @@ class Entry(NamedTuple):
         """Whether the piece alone would make a thin record."""
         return self.flags[1] == "t"
 
+    @property
+    def answer(self) -> bool:
+        """Whether the piece is an answer of a service."""
+        return self.flags[2:] == "a"
+
     @classmethod
     def of(cls, piece: Piece, file: int, line: int) -> "Entry":
         """Return the entry of a piece that stood in a line of a file."""
         record = Record(piece.image, piece.variants, piece.model, piece.metadata)
         flags = ("w" if piece.whole else "p") + ("t" if record.is_thin else "f")
+        flags += "a" if piece.answer else ""
         return cls(piece.image, file, line, flags, canonical_json(record.to_json()))
 
     def piece(self) -> Piece:
         """Return the piece again."""
         record = Record.from_json(json.loads(self.body))
         whole = self.flags[0] == "w"
-        return Piece(record.image, record.variants, whole, record.model, record.metadata)
+        return Piece(
+            record.image, record.variants, whole, record.model, record.metadata, self.answer
+        )
 
     def payload(self) -> bytes:
         """Return the journal's payload."""
@@ -67,13 +75,14 @@ class Entry(NamedTuple):
 
 
 class SetAside(NamedTuple):
-    """A line that could not be read."""
+    """A line that gives no record; ``failed`` if it is sound and says so itself."""
 
     file: int
     line: int
     reason: str
     image: str | None
     raw: str
+    failed: bool = False
 
 
 @dataclass(slots=True)
@@ -96,7 +105,8 @@ def read_into(
 ) -> Progress:
     """Journal what the files say, going on where a killed import stopped.
 
-    Raises `InputError` at the first bad line, unless ``skip_bad``.
+    Raises `InputError` at the first bad line, unless ``skip_bad``; one that says that its image
+    got no record is none.
     """
     progress = _resume(journal)
     for number in range(progress.file, len(files)):
@@ -107,13 +117,14 @@ def read_into(
         for line in read(files[number], start, images=images):
             last = (line.number, line.end)
             if isinstance(line.content, BadLine):
-                if not skip_bad:
+                bad = line.content
+                if not skip_bad and not bad.failed:
                     raise InputError(
-                        f"{files[number]}, line {line.number}: {line.content.reason}. Nothing was "
+                        f"{files[number]}, line {line.number}: {bad.reason}. Nothing was "
                         "imported; repair the line, or set bad lines aside with --skip-bad"
                     )
-                raw = line.content.raw.decode(errors="backslashreplace")
-                aside = SetAside(number, line.number, line.content.reason, line.content.image, raw)
+                raw = bad.raw.decode(errors="backslashreplace")
+                aside = SetAside(number, line.number, bad.reason, bad.image, raw, bad.failed)
                 progress.set_aside.append(aside)
                 journal.append(b"B\t" + canonical_json(aside))
                 continue
