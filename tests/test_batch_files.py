@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import random
 
 import pytest
+from jobs_kit import Colours, balance, caption, colour_of, paint_archive
 from PIL import Image
 
 from trsllava.captioning import batch_files, load_captioner
@@ -12,7 +14,12 @@ from trsllava.captioning.batch_files import write_batch
 from trsllava.captioning.captioner import Prepared
 from trsllava.captioning.prompts import load_prompt
 from trsllava.errors import InputError, UsageError
+from trsllava.jobs.batch_export import export_batch
+from trsllava.jobs.run import Limits
+from trsllava.store.importing import import_files
+from trsllava.store.store import open_store
 from trsllava.testing.answers import answering
+from trsllava.testing.captioners import describe
 from trsllava.testing.server import StubServer
 
 
@@ -28,12 +35,15 @@ def requests(path):
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def colour(request):
-    """The colour of the picture that a request shows."""
+def shown(request):
+    """The picture that a request shows."""
     uri = request["body"]["messages"][0]["content"][0]["image_url"]["url"]
     data = base64.b64decode(uri.partition(";base64,")[2], validate=True)
-    with Image.open(io.BytesIO(data)) as shown:
-        return shown.convert("RGB").getpixel((20, 20))
+    return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+def colour(request):
+    return shown(request).getpixel((20, 20))
 
 
 def test_each_picture_is_asked_about_once_under_its_own_id(tmp_path):
@@ -156,3 +166,47 @@ def test_pictures_are_taken_one_by_one(tmp_path):
 
     write(tmp_path / "in.jsonl", pictures())
     assert ahead[-1][1] > 10 * 1000  # most was on disk before the last picture was taken
+
+
+def served(request, reason="stop", status=200):
+    """What a service makes of a request: a record of the picture that it shows."""
+    texts = [
+        {"one_sentence": v.one_sentence, "feature": v.feature, "caption": v.caption}
+        for v in describe(shown(request))
+    ]
+    message = {"role": "assistant", "content": json.dumps({"variants": texts})}
+    choice = {"index": 0, "finish_reason": reason, "message": message}
+    body = {"model": request["body"]["model"], "choices": [choice]}
+    return {
+        "id": "batch_req_1",
+        "custom_id": request["custom_id"],
+        "response": {"status_code": status, "body": body},
+        "error": None,
+    }
+
+
+def test_answers_come_home_to_the_pictures_that_they_are_about(tmp_path):
+    archive = paint_archive(tmp_path / "in", 10)
+    caption(tmp_path / "store", archive, Colours(), limits=Limits(images=0))
+    store = open_store(tmp_path / "store")
+    assert export_batch(store, None, tmp_path / "in.jsonl") == (10, [tmp_path / "in.jsonl"])
+    asked = requests(tmp_path / "in.jsonl")
+    assert sorted(request["custom_id"] for request in asked) == [f"{n:04d}.png" for n in range(10)]
+    asked.sort(key=lambda request: request["custom_id"])
+    lines = [served(request) for request in asked[:6]]
+    lines += [lines[2], served(asked[6], status=500), served(asked[7], reason="length")]
+    lines.append({**served(asked[8]), "custom_id": "unknown.png"})  # 8 and 9 never came back
+    random.Random(4).shuffle(lines)
+    (tmp_path / "out.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = import_files(store, [tmp_path / "out.jsonl"])
+    assert (result.added, result.quarantined, result.bad_lines) == (6, 2, 1)
+    view = store.view()
+    assert balance(view) == (10, 6, 2, 2)
+    assert list(view.quarantined) == ["0006.png", "0007.png"]
+    for record in view:
+        with Image.open(archive / record.image) as picture:
+            assert f" {colour_of(picture)} " in record.variants[0].one_sentence
+    assert [record.image for record in view] == [f"{n:04d}.png" for n in range(6)]
+    export_batch(store, None, tmp_path / "rest.jsonl")
+    left = sorted(request["custom_id"] for request in requests(tmp_path / "rest.jsonl"))
+    assert left == ["0008.png", "0009.png"]
