@@ -59,14 +59,14 @@ def test_fewer_requests_run_after_a_429_and_more_again_after_successes():
     def answer(request):
         if 20 < request.number <= 30:
             return error(429, "slow down")
-        return Answer(completion(record(request)).body, delay=0.02)
+        return Answer(completion(record(request)).body, delay=0.1)
 
     with StubServer(answer) as server:
         assert_right(caption(server, 150, concurrency=16), 150)
         running = [call["running"] for call in server.calls]
     assert max(running[:20]) == 16
-    assert max(running[40:55]) <= 9
-    assert max(running[-60:]) > max(running[40:55])
+    assert max(running[30:40]) <= 9
+    assert max(running[-30:]) >= 13
     assert max(running) <= 16
 
 
@@ -178,7 +178,7 @@ def test_a_server_that_rejects_even_a_plain_picture_quarantines_nobody():
     with StubServer("reject") as server:
         with pytest.raises(CaptionerUnavailable, match="cannot be decoded"):
             caption(server, 40)
-        assert len(server.calls) < 20
+        assert len(server.calls) < 30
 
 
 @pytest.mark.parametrize("mode", ["html", "half", "error200", "nochoices"])

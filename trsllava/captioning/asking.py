@@ -123,8 +123,6 @@ class Asking:
             return
         if kind in ("busy", "unready", "silent"):
             self._throttle.cut(trouble.sent)
-        if trouble.wait:
-            self._throttle.pause(trouble.wait)
         if kind in ("busy", "unready", "error", "absent"):
             await self._wait(trouble, seen.total())
 
@@ -165,7 +163,7 @@ class Asking:
                     if room is not None and room < limit:
                         limit = room
                     elif not (refused or trouble.kind == "error") or not self._ladder.learn(
-                        terms, str(trouble), guess=refused
+                        terms, str(trouble), mute=refused, plain=not question.image
                     ):
                         raise
                     continue
@@ -216,6 +214,8 @@ class Asking:
                 return
 
     async def _wait(self, trouble: Trouble, tries: int) -> None:
+        if trouble.wait:
+            self._throttle.pause(trouble.wait)
         await self._patience.wait(
             str(trouble), tries, at_least=trouble.wait, absent=trouble.kind == "absent"
         )

@@ -73,9 +73,10 @@ class Background(Generic[T]):
                 task = asyncio.create_task(self._do(work, *job))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while tasks:  # again and again: a library may swallow a cancellation
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=1.0)
 
     async def _do(self, work: Work[T], first: str, second: str) -> None:
         try:

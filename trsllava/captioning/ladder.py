@@ -58,6 +58,7 @@ class Ladder:
         self.terms = Terms()
         self._proven = False
         self._before_guess: Terms | None = None
+        self._guessed = False
         self._ignoring: set[str] = set()
         self._obeyed: set[str] = set()
         self._probe: asyncio.Event | None = None
@@ -67,7 +68,8 @@ class Ladder:
         """Wait until it is known how to ask; the first request goes ahead alone."""
         while not self._proven and self._probe is not None:
             try:
-                await asyncio.wait_for(self._probe.wait(), _PROBE_SECONDS)
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._probe.wait()
             except TimeoutError:
                 break
         if self._proven or self._probe is not None:
@@ -85,7 +87,7 @@ class Ladder:
         if terms == self.terms:
             self._proven, self._before_guess = True, None
 
-    def learn(self, terms: Terms, message: str, *, guess: bool = True) -> bool:
+    def learn(self, terms: Terms, message: str, *, mute: bool, plain: bool) -> bool:
         """Learn from a refusal.
 
         Parameters
@@ -94,8 +96,10 @@ class Ladder:
             On which the request was made.
         message
             The server's words.
-        guess
-            Whether a refusal that does not say why may be one of the form.
+        mute
+            Whether it may be one of the form though it does not say so.
+        plain
+            Whether it cannot be one of the picture. One guess is made with others.
 
         Returns
         -------
@@ -110,12 +114,12 @@ class Ladder:
             self.terms = replace(terms, temperature=False)
         elif terms.form != TEXT and _NAMES_FORM.search(message):
             self._step(loose=_NAMES_LIMIT.search(message) is not None)
-        elif guess and not self._proven and terms.form != TEXT:
+        elif mute and not self._proven and terms.form != TEXT and (plain or not self._guessed):
             self._before_guess = self._before_guess or terms
             self._step()
         else:
             if self._before_guess is not None:  # it was not the form
-                self.terms, self._before_guess = self._before_guess, None
+                self.terms, self._before_guess, self._guessed = self._before_guess, None, True
             return False
         return True
 

@@ -2,9 +2,9 @@
 
 import re
 
-_CONTEXT = re.compile(r"context (?:length|size|window)\D{0,40}?(\d{3,9})", re.IGNORECASE)
+_CONTEXT = re.compile(r"context (?:length|size|window)\D{0,40}?(\d{3,9})\b", re.IGNORECASE)
 _INPUT = re.compile(
-    r"(\d{1,9}) (?:input tokens|prompt tokens|in the messages|tokens from the input)",
+    r"\b(\d{1,9}) (?:input tokens|prompt tokens|in the messages|tokens from the input)",
     re.IGNORECASE,
 )
 # Less than this holds no record.

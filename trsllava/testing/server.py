@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -137,10 +138,14 @@ class StubServer:
     async def _end(self) -> None:
         self._revive = None
         await self._die()
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(5):  # connections that were just accepted begin
+            await asyncio.sleep(0)
+        while tasks := self._tasks - {asyncio.current_task()}:
+            for writer in list(self._connections):
+                writer.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)
 
     def _come_back(self) -> None:
         task = self._loop.create_task(self._listen())
@@ -158,9 +163,11 @@ class StubServer:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the other side has gone, or this one ends
         finally:
+            writer.close()
+            with suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
             self._connections.discard(writer)
             self._tasks.discard(task)
-            writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; return whether the connection stays."""
