@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from local_kit import one_thread, pictures, short_texts, tiny_model
@@ -176,20 +177,41 @@ def test_quantization_without_bitsandbytes_names_it(folder, monkeypatch):
         local(folder, quantization="4bit")
 
 
-@pytest.mark.parametrize("name", ["/no/such/folder", "./models/x", "a/b/c", "../x", "", "a b"])
+def test_no_model_at_all_is_a_mistake_of_the_call():
+    with pytest.raises(UsageError, match="--model is missing"):
+        load_captioner("transformers")
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./models/x", "a/b/c", "../x", "a b"])
 def test_what_is_neither_a_folder_nor_an_id_is_refused(name):
     with pytest.raises(InputError, match="neither a folder nor an id"):
         local(name)
 
 
-def test_a_hub_that_cannot_be_reached_is_said_in_one_line_with_the_remedy(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+def test_a_hub_that_cannot_be_reached_is_said_in_one_line_with_the_remedy(monkeypatch, tmp_path):
+    # The sockets of these tests reach this machine only, as those of a machine without network.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    begun = time.monotonic()
     with pytest.raises(TrsllavaError) as caught:
         local("nobody/no-such-model-zq")
     message = str(caught.value)
     assert "nobody/no-such-model-zq" in message
     assert "hf download nobody/no-such-model-zq --local-dir" in message
+    assert time.monotonic() - begun < 25
     assert "\n" not in message
+
+
+def test_a_model_of_the_hub_that_was_fetched_before_is_used_without_the_hub(
+    folder, monkeypatch, tmp_path
+):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "models--somebody--tiny"
+    shutil.copytree(folder, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    identity = local("somebody/tiny").identity()
+    assert (identity["model"], identity["revision"]) == ("somebody/tiny", commit)
 
 
 @pytest.mark.parametrize(
@@ -249,10 +271,14 @@ def test_the_revision_of_a_folder_follows_weights_and_template(copy):
     assert len(seen) == 1
     (copy / "chat_template.jinja").write_text("{{ messages }}")
     seen.add(folder_revision(copy))
-    with (copy / "model.safetensors").open("ab") as file:
-        file.write(b"0")
+    weights = copy / "model.safetensors"
+    trained = bytearray(weights.read_bytes())
+    trained[len(trained) // 2 :] = bytes(byte ^ 1 for byte in trained[len(trained) // 2 :])
+    weights.write_bytes(trained)
     seen.add(folder_revision(copy))
-    assert len(seen) == 3
+    weights.write_bytes(trained + b"0")
+    seen.add(folder_revision(copy))
+    assert len(seen) == 4
 
 
 def test_a_tokenizer_unknown_to_llguidance_is_said_once_and_not_constrained(
@@ -270,7 +296,7 @@ def test_a_tokenizer_unknown_to_llguidance_is_said_once_and_not_constrained(
 
 
 def test_a_torchvision_built_for_another_torch_is_said(folder, monkeypatch):
-    def broken(*_):
+    def broken(*_args, **_source):
         cause = RuntimeError("operator torchvision::nms does not exist")
         raise ModuleNotFoundError("Could not import module 'X'") from cause
 

@@ -50,7 +50,7 @@ class LocalCaptioner:
     def __init__(
         self,
         *,
-        model: str,
+        model: str | None = None,
         prompt: str = "rsrt",
         max_tokens: int | None = None,
         concurrency: int = 4,
@@ -90,6 +90,8 @@ class LocalCaptioner:
         TrsllavaError
             If the model cannot be loaded or asked.
         """
+        if not model:
+            raise UsageError("--model is missing: a folder, or an id of the hub such as OWNER/NAME")
         if concurrency < 1:
             raise UsageError(f"the concurrency must be positive, not {concurrency}")
         self._prompt = load_prompt(prompt)

@@ -6,6 +6,7 @@ without touching the network.
 
 import hashlib
 import importlib.util
+import logging
 import re
 import sys
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from typing import Any
 from trsllava.errors import InputError, MissingExtra, TrsllavaError, UsageError
 from trsllava.records import canonical_json
 
+log = logging.getLogger(__name__)
+
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 QUANTIZATIONS = ("4bit", "8bit")
 # A repository's id: one or two plain names.
 _HUB_ID = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)?", re.ASCII)
 _SETTINGS = (".json", ".jinja", ".model", ".txt")
 _WEIGHTS = ".safetensors"
+_SAMPLES, _SAMPLE_BYTES = 128, 4096
 
 
 # What transformers raises for a model that is not there, broken, or of another kind.
@@ -93,27 +97,28 @@ def load(
     if quantization is not None:
         options["quantization_config"] = _quantization(quantization)
     try:
-        processor, network = _from_pretrained(str(folder or model), folder is not None, options)
-    except _TROUBLE as error:
-        raise _cannot_load(model, folder, error) from error
-    except SafetensorError as error:
+        if folder is not None:
+            processor, network = _from_pretrained(str(folder), options, local_files_only=True)
+            name, revision = folder.name, folder_revision(folder)
+        else:
+            processor, network, revision = _from_hub(model, options)
+            name = model
+    except (*_TROUBLE, SafetensorError) as error:
         raise _cannot_load(model, folder, error) from error
     if getattr(processor, "tokenizer", None) is None or (
         getattr(processor, "image_processor", None) is None
     ):
         raise InputError(f"the model {model} takes no pictures with a text: choose another")
-    if folder is None:
-        revision = getattr(network.config, "_commit_hash", None)
-        return Loaded(processor, network, model, str(revision or "unknown"))
-    return Loaded(processor, network, folder.name, folder_revision(folder))
+    return Loaded(processor, network, name, revision)
 
 
 def folder_revision(folder: Path) -> str:
     """Return a digest of all that changes what a model in a folder writes.
 
     It is the SHA-256 over the small files (configuration, tokenizer, templates) and, for the
-    weights, over names, sizes and the headers of the safetensors: reading gigabytes at each start
-    would take longer than loading them.
+    weights, over names, sizes, the headers of the safetensors and samples all over their bytes,
+    which tell a fine-tuned model from its base: reading gigabytes at each start would take
+    longer than loading them.
 
     Raises `InputError` if a file cannot be read.
     """
@@ -123,18 +128,22 @@ def folder_revision(folder: Path) -> str:
             if path.suffix in _SETTINGS and path.is_file():
                 listed.append([path.name, hashlib.sha256(path.read_bytes()).hexdigest()])
             elif path.suffix == _WEIGHTS:
-                header = hashlib.sha256(_header(path)).hexdigest()
-                listed.append([path.name, path.stat().st_size, header])
+                listed.append([path.name, path.stat().st_size, _sampled(path)])
     except OSError as error:
         raise InputError(f"the model {folder} cannot be read: {error}") from error
     return hashlib.sha256(canonical_json(listed)).hexdigest()
 
 
-def _header(path: Path) -> bytes:
-    """Return the header of a safetensors file: eight bytes of length, then names and shapes."""
+def _sampled(path: Path) -> str:
+    """Return a digest of a safetensors file's header (names and shapes) and of a few samples."""
+    size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        return file.read(min(length, path.stat().st_size))
+        digest = hashlib.sha256(file.read(min(length, size)))
+        for number in range(_SAMPLES):
+            file.seek(number * size // _SAMPLES)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def _folder(model: str) -> Path | None:
@@ -182,15 +191,35 @@ def _quantization(kind: str) -> Any:
     return config(load_in_4bit=kind == "4bit", load_in_8bit=kind == "8bit")
 
 
-def _from_pretrained(where: str, local: bool, options: dict[str, Any]) -> tuple[Any, Any]:
+def _from_hub(model: str, options: dict[str, Any]) -> tuple[Any, Any, str]:
+    """Load what was fetched before; else fetch it, if the hub can be reached; tell the commit."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(model, "config.json")
+    if isinstance(cached, str):
+        commit = Path(cached).parent.name  # .../snapshots/COMMIT/config.json
+        try:
+            return *_from_pretrained(model, options, local_files_only=True, revision=commit), commit
+        except OSError:
+            log.info("%s was fetched in part: fetching the rest", model)
+    try:
+        # transformers would try every file for half a minute before it says so.
+        commit = str(HfApi().model_info(model, timeout=20).sha)
+    # Two libraries for HTTP, by the hub's version.
+    except Exception as error:
+        raise OSError(f"the hub does not offer it: {error}") from error
+    return *_from_pretrained(model, options, local_files_only=False, revision=commit), commit
+
+
+def _from_pretrained(where: str, options: dict[str, Any], **source: Any) -> tuple[Any, Any]:
     import transformers
 
     if not sys.stderr.isatty():
-        logging: Any = transformers.utils.logging
-        logging.disable_progress_bar()
+        bars: Any = transformers.utils.logging
+        bars.disable_progress_bar()
     processors: Any = transformers.AutoProcessor
     networks: Any = transformers.AutoModelForImageTextToText
-    common = {"local_files_only": local, "trust_remote_code": False}
+    common = {"trust_remote_code": False, **source}
     processor = processors.from_pretrained(where, **common)
     network, info = networks.from_pretrained(
         where, use_safetensors=True, output_loading_info=True, **common, **options
