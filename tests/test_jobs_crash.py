@@ -1,5 +1,7 @@
 """Workers that die, stop, race or come back: nothing is lost, nothing is asked without need."""
 
+import errno
+import itertools
 import json
 import os
 import random
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ from trsllava.jobs import lease as lease_module
 from trsllava.jobs.lease import Leases
 from trsllava.jobs.open_lot import ALONE, TOGETHER
 from trsllava.store.files import publish
-from trsllava.store.journal import checked_line
+from trsllava.store.journal import Journal, checked_line
 from trsllava.store.store import open_store
 from trsllava.upkeep.verify import verify
 
@@ -195,3 +198,41 @@ def test_a_flipped_byte_in_any_file_of_a_captioned_store_is_found(tmp_path):
             assert verify(open_store(tmp_path / "store")).damaged if name != "store.json" else True
         path.write_bytes(content)
     assert verify(open_store(tmp_path / "store")).damaged == ()
+
+
+@pytest.mark.parametrize("trouble", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("step", ["fsync", "link", "replace", "write"])
+def test_a_disk_that_fails_at_any_step_loses_nothing(tmp_path, monkeypatch, step, trouble):
+    archive = paint_archive(tmp_path / "in", 6)
+    caption(tmp_path / "undisturbed", archive, Colours())
+    expected = published(tmp_path / "undisturbed")
+    at = failures = 0
+    while True:
+        at += 1
+        store = tmp_path / f"store{at}"
+        count = itertools.count(1)
+        with monkeypatch.context() as patched:
+            module, name = (Journal, "append") if step == "write" else (os, step)
+            if step == "replace":
+                module = Path
+            real = getattr(module, name)
+
+            def failing(*arguments, real=real, count=count, at=at, **more):
+                if next(count) >= at:
+                    raise OSError(trouble, os.strerror(trouble))
+                return real(*arguments, **more)
+
+            patched.setattr(module, name, failing)
+            ended = True
+            with suppress(OSError):
+                ended = False
+                caption(store, archive, Colours())
+                ended = True
+        if ended:
+            break
+        failures += 1
+        if (store / "store.json").exists():
+            assert verify(open_store(store)).damaged == ()
+        caption(store, archive, Colours())
+        assert published(store) == expected
+    assert failures >= 2

@@ -71,6 +71,10 @@ class Leases:
             publish(path, canonical_json({**_myself(), "token": token}), overwrite=False)
         except FileExistsError:
             return None
+        except OSError:
+            if (_read(path) or {}).get("token") == token:  # made, and not durable
+                path.unlink(missing_ok=True)
+            raise
         lease = Lease(lot, path, f"{lot}.{number}-{token}")
         with self._lock:
             self._held[lot] = lease

@@ -206,10 +206,9 @@ class OpenLot:
 
     def close(self) -> None:
         """Stop in good order: what was looked at and has no answer is nobody's fault."""
-        with self._lock:
+        with self._lock, self._journal:
             self._journal.append(b'["X"]')
             self._journal.commit()
-            self._journal.close()
 
     def forget(self) -> None:
         """Delete what this worker has journaled."""

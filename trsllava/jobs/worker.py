@@ -121,9 +121,10 @@ class Worker:
                     time.sleep(_POLL_SECONDS)
         finally:
             for opened in list(self._open.values()):
-                with suppress(OSError):
+                with suppress(OSError):  # a full disk: what is journaled so far is what there is
                     opened.close()
-                self._leases.release(opened.lease)
+                with suppress(OSError):
+                    self._leases.release(opened.lease)
             self._leases.close()
 
     def _ended(self) -> bool:
@@ -266,10 +267,17 @@ class Worker:
         self._publish_if_finished(opened)
 
     def _publish_if_finished(self, opened: OpenLot) -> None:
-        if opened.finished and self._open.pop(opened.lot.ref.name, None) is not None:
+        name = opened.lot.ref.name
+        # Both threads may see that it is finished; the one that takes it out publishes it.
+        if not opened.finished or self._open.pop(name, None) is None:
+            return
+        try:
             if not opened.publish():
-                log.warning("lot %s: another worker was first", opened.lot.ref.name)
-            self._leases.clear(opened.lease)
+                log.warning("lot %s: another worker was first", name)
+        except OSError:
+            self._open[name] = opened  # to be closed and given back
+            raise
+        self._leases.clear(opened.lease)
 
     def _remember(self, image: str, picture: Picture) -> None:
         if self._lookalikes is not None and len(self._signatures) < COMPARED:
