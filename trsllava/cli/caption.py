@@ -9,10 +9,8 @@ from trsllava.cli.options import DEFAULT_STORE, StoreOption
 from trsllava.cli.show import data, note, resumable
 
 if TYPE_CHECKING:
-    from trsllava.jobs.intake import Taken, Wish
-    from trsllava.store.view import View
-
-_SHOWN = 5
+    from trsllava.jobs.intake import Wish
+    from trsllava.jobs.run import Limits
 
 
 def caption(
@@ -134,11 +132,12 @@ def _run(
     wish: "Wish",
     shard: tuple[int, int],
     workers: int,
-    limits: Any,
+    limits: "Limits",
     strict: bool,
 ) -> int:
     """Take the archive in, caption what waits, and return the exit code."""
     from trsllava.captioning import CaptionerUnavailable, load_captioner
+    from trsllava.cli.caption_notes import say_end, say_other_set, say_taken
     from trsllava.errors import InputError
     from trsllava.jobs.intake import take_in
     from trsllava.jobs.job import Job, fingerprint_of, identity_of
@@ -149,9 +148,9 @@ def _run(
     identity = identity_of(captioner, wish.reading)
     set_name = fingerprint_of(identity)
     opened = create_store(root)
-    _say_other_set(opened.view(), set_name, identity)
+    say_other_set(opened.view(), set_name, identity)
     taken = take_in(opened, set_name, identity, wish, follow=shard[0] > 1)
-    _say_taken(taken, wish, root)
+    say_taken(taken, wish, root)
     view = opened.view(set_name)
     if not view.records + len(view.quarantined) + view.pending:
         raise InputError(f"no images in {', '.join(wish.paths)}; {_looked_for()}")
@@ -176,65 +175,7 @@ def _run(
     if interrupted:
         note("interrupted; run the same command again to go on")
         return 130
-    return _say_end(view, taken, root)
-
-
-def _say_end(view: "View", taken: "Taken", root: Path) -> int:
-    """Say what is left to do and return the exit code."""
-    code = 0
-    if view.quarantined:
-        shown = [f"{image} ({why})" for image, why in list(view.quarantined.items())[:_SHOWN]]
-        more = ", ..." if len(view.quarantined) > _SHOWN else ""
-        note(f"quarantined: {', '.join(shown)}{more}")
-        note(f"why: trsllava status --store {root}; try them again with --retry-failed")
-        code = 3
-    if taken.changed:
-        shown = [*taken.changed[:_SHOWN], *(["..."] if len(taken.changed) > _SHOWN else [])]
-        note(
-            f"error: {len(taken.changed)} images are not the bytes that their record was made "
-            f"from: {', '.join(shown)}; caption them again with --update, or give the other "
-            "archive a --prefix"
-        )
-        code = 1
-    if view.records and not code and not view.pending:
-        note(f"next: trsllava index --store {root}")
-    return code
-
-
-def _say_other_set(current: "View", set_name: str, identity: dict[str, Any]) -> None:
-    """Say aloud that these settings make another record set than the current one."""
-    from trsllava.jobs.job import difference
-    from trsllava.store.layout import IMPORTED
-    from trsllava.store.lots import identity_of
-
-    if current.set in (set_name, IMPORTED):
-        return
-    changes = difference(identity_of(current.layout, current.set), identity)
-    kind = "a record set that is there already" if set_name in current.sets else "a new record set"
-    note(f"other settings than those of record set {current.set}: this is {kind}, {set_name}")
-    for change in changes:
-        note(f"  {change}")
-
-
-def _say_taken(taken: "Taken", wish: "Wish", root: Path) -> None:
-    parts = [f"{taken.new} new images"]
-    if taken.known:
-        parts.append(f"{taken.known} known")
-    if taken.updated:
-        parts.append(f"{taken.updated} changed")
-    if taken.retried:
-        parts.append(f"{taken.retried} tried again")
-    if taken.skipped:
-        reasons = ", ".join(f"{why} {count}" for why, count in taken.skipped.most_common())
-        parts.append(f"skipped: {reasons}")
-    note("; ".join(parts))
-    if wish.metadata is not None and taken.without_metadata:
-        note(f"{taken.without_metadata} images are not in the metadata file")
-    if taken.lost:
-        note(
-            f"{len(taken.lost)} images of the store are not there any more, for example "
-            f"{taken.lost[0]}; their records stay until: trsllava remove IMAGE --store {root}"
-        )
+    return say_end(view, taken, root)
 
 
 def _wish(

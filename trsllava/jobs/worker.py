@@ -9,19 +9,17 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Protocol
 
-from trsllava.audit.lookalikes import Lookalikes, signature_of
-from trsllava.captioning.captioner import Captioned, Captioner, Failed, Outcome, Prepared
+from trsllava.captioning.captioner import Captioner, Failed, Outcome, Prepared
 from trsllava.errors import TrsllavaError
 from trsllava.images.opening import open_source
 from trsllava.images.prefetch import prefetch
-from trsllava.images.source import Picture, Source, Unreadable
+from trsllava.images.source import Source, Unreadable
+from trsllava.jobs.first_answers import FirstAnswers, storable
 from trsllava.jobs.job import Job, Tally
 from trsllava.jobs.lease import Lease, Leases
 from trsllava.jobs.open_lot import OpenLot, leftovers
-from trsllava.records import VARIANTS, canonical_json
 from trsllava.store.lots import read_lot
 from trsllava.store.store import Store
 from trsllava.store.view import Lot, View
@@ -29,7 +27,6 @@ from trsllava.store.view import Lot, View
 log = logging.getLogger(__name__)
 
 AHEAD = 16  # pictures decoded ahead of the captioner
-COMPARED = 64  # first answers that are held against each other
 _POLL_SECONDS = 1.0
 _PATIENCE = 10  # polls until it is said who is waited for
 
@@ -89,9 +86,7 @@ class Worker:
         self._lot_of: dict[str, OpenLot] = {}
         self._model = str(captioner.identity().get("model") or job.captioner)
         self._alone: set[str] = set()
-        self._lookalikes: Lookalikes | None = Lookalikes()
-        self._signatures: dict[str, bytes] = {}
-        self._compared = 0
+        self._first = FirstAnswers()
         self._view: View | None = None
         self._exhausted = False
 
@@ -224,7 +219,7 @@ class Worker:
                 self._alone.add(image)
             else:
                 opened.wait(image)
-            self._remember(image, picture)
+            self._first.remember(image, picture)
             yield Prepared(image, picture.pixels)
 
     def _fail(self, opened: OpenLot, image: str, reason: str, detail: str) -> None:
@@ -243,7 +238,7 @@ class Worker:
 
     def _settle(self, outcome: Outcome) -> None:
         """Take in what the captioner says about one image."""
-        outcome = _checked(outcome)
+        outcome = storable(outcome)
         if outcome.image not in self._lot_of:
             raise TrsllavaError(
                 f"the captioner {self.job.captioner} answers twice or unasked about "
@@ -279,51 +274,17 @@ class Worker:
             raise
         self._leases.clear(opened.lease)
 
-    def _remember(self, image: str, picture: Picture) -> None:
-        if self._lookalikes is not None and len(self._signatures) < COMPARED:
-            self._signatures[image] = signature_of(picture.pixels)
-
     def _compare(self, outcome: Outcome) -> None:
-        """Hold the first answers against each other: a server may not look at the pictures."""
-        if self._lookalikes is None or not isinstance(outcome, Captioned):
+        """Say, or stop, when a server seems not to look at the pictures."""
+        verdict = self._first.verdict(outcome)
+        if verdict is None:
             return
-        signature = self._signatures.get(outcome.image)
-        if signature is None:
+        if not self._strict:
+            advice = f"Look at a few: trsllava audit --store {self.store.root}"
+            log.warning("WARNING: %s. %s", verdict, advice)
             return
-        texts = [text for variant in outcome.variants for text in variant.texts()]
-        self._lookalikes.add(outcome.image, signature, texts)
-        self._compared += 1
-        verdict = self._lookalikes.verdict()
-        if verdict is not None:
-            self._lookalikes = None
-            if self._strict:
-                for lot in self._open.values():
-                    lot.forget()
-                    self._leases.release(lot.lease)
-                self._open.clear()
-                raise Suspicious(
-                    f"{verdict}; stopped, nothing of this run's unfinished lots is kept"
-                )
-            log.warning(
-                "WARNING: %s. Look at a few: trsllava audit --store %s", verdict, self.store.root
-            )
-        elif self._compared >= COMPARED:
-            self._lookalikes = None
-
-
-def _checked(outcome: Outcome) -> Outcome:
-    """Refuse what no store can hold, whoever wrote the captioner."""
-    if isinstance(outcome, Failed):
-        plain = [text.encode(errors="replace").decode() for text in (outcome.detail, outcome.raw)]
-        return replace(outcome, detail=plain[0], raw=plain[1])
-    try:
-        canonical_json([variant.texts() for variant in outcome.variants])
-        full = len(outcome.variants) == VARIANTS and all(
-            isinstance(text, str) and text.strip() for v in outcome.variants for text in v.texts()
-        )
-    except UnicodeEncodeError:
-        full = False
-    if full:
-        return outcome
-    detail = f"the captioner returned no {VARIANTS} full variants; its author must mend it"
-    return Failed(outcome.image, "malformed", detail, repr(outcome.variants)[:4096], outcome.usage)
+        for lot in self._open.values():
+            lot.forget()
+            self._leases.release(lot.lease)
+        self._open.clear()
+        raise Suspicious(f"{verdict}; stopped, nothing of this run's unfinished lots is kept")

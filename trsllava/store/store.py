@@ -8,8 +8,9 @@ from pathlib import Path
 from trsllava.errors import StoreError
 from trsllava.records import image_id
 from trsllava.store.files import lock, publish, seal, sweep, unseal
+from trsllava.store.history import read_view
 from trsllava.store.layout import IMPORTED, VERSION, Commit, Layout
-from trsllava.store.view import View, read_view
+from trsllava.store.view import View
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from trsllava.index.manifest import read_all_current
 from trsllava.store.files import lock
+from trsllava.store.history import commit_files
 from trsllava.store.store import Store
-from trsllava.store.view import commit_files
 
 _SEGMENT_FILES = ("jsonl", "offsets.json")
 _VECTOR_FILES = ("npy", "json")

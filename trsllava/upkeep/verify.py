@@ -8,11 +8,12 @@ from pathlib import Path
 from trsllava.errors import StoreError
 from trsllava.index.manifest import Manifest, read_all_current, read_manifest
 from trsllava.store.files import TEMPORARY, sha256_of, unseal
+from trsllava.store.history import commit_files
 from trsllava.store.journal import payload_of
 from trsllava.store.layout import VERSION, Layout
 from trsllava.store.segments import read_offsets
 from trsllava.store.store import Store
-from trsllava.store.view import View, commit_files
+from trsllava.store.view import View
 
 _REPAIR = "run: trsllava index"
 
