@@ -21,6 +21,7 @@ from trsllava.errors import ConflictError
 from trsllava.images.source import Reading
 from trsllava.jobs.run import Limits
 from trsllava.jobs.worker import Suspicious
+from trsllava.search.pictures import Pictures
 from trsllava.store.importing import import_files
 from trsllava.store.maintenance import compact, remove_images
 from trsllava.store.store import create_store, open_store
@@ -287,3 +288,20 @@ def test_answers_that_do_not_differ_stop_a_strict_run(archive, root):
     again = Colours()
     caption(root, archive, again)
     assert len(again.asked) == 12
+
+
+def test_an_archive_that_moved_is_known_and_its_pending_images_are_found_again(
+    archive, root, tmp_path
+):
+    caption(root, archive, Colours(), limits=Limits(images=0))
+    archive.rename(tmp_path / "moved")
+    captioner = Colours()
+    taken, _ = caption(root, tmp_path / "moved", captioner)
+    assert (taken.new, taken.known, len(captioner.asked)) == (0, 12, 12)
+    view = open_store(root).view()
+    assert balance(view) == (12, 12, 0, 0)
+    source = Pictures(view).source("0003.png")
+    assert source is not None
+    assert source.path == str(tmp_path / "moved" / "0003.png")
+    (tmp_path / "moved" / "0003.png").unlink()
+    assert Pictures(view).source("0003.png") is None

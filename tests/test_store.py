@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stub import StubEncoder, record_line, write_lines
 
 from trsllava.errors import ConflictError, InputError, NewerFormat, StoreError
+from trsllava.images.locating import image_path
 from trsllava.index.build import build_index
 from trsllava.index.generation import open_generation
 from trsllava.search.archive import open_searcher
@@ -19,7 +20,7 @@ from trsllava.search.query import Query
 from trsllava.store.files import seal, unseal
 from trsllava.store.importing import import_files
 from trsllava.store.maintenance import compact, remove_images
-from trsllava.store.store import create_store, image_path, open_store
+from trsllava.store.store import create_store, open_store
 from trsllava.upkeep.prune import prune
 from trsllava.upkeep.status import status_of
 from trsllava.upkeep.verify import verify

@@ -96,7 +96,7 @@ def _counted(texts: Texts, bits: int) -> NDArray[np.uint32]:
 
 def _phrases(texts: Texts, span: slice, bits: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Return where each phrase of a span begins, from the span's first word, and its place."""
-    words = mixed(texts.words_of(span))
+    words = texts.bits(span)
     ends = np.repeat(texts.start[span] + texts.lengths[span], texts.lengths[span])
     left = ends - texts.start[span.start] - np.arange(len(words))  # words to the text's end
     starts = np.flatnonzero(left >= _WORDS)

@@ -2,11 +2,14 @@
 
 Nearly equal is a Jaccard index of the words, counted as often as they come, of at least 0.9:
 of two texts with s words together at most s / 19 may differ. The words of a text are dealt to
-five parts by a digest of each, and the texts sorted by the sums of three parts, in ten orders for
-the ten choices of three. Texts that differ in two words agree in three parts whichever they are,
-so that in one of the orders they stand together; those that differ in more (they are longer than
-27 words) mostly do. Neighbours are then compared word by word.
+seven parts by a digest of each, and the texts sorted by the digests of two parts, then of two
+more, in 21 orders for the choices of the first two. Texts that differ in up to four words (two
+exchanged) agree in three parts at least, and so come to stand side by side in some of the orders;
+of those that differ in more (they have 48 words and more) most do. Neighbours are then compared
+word by word.
 """
+
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +17,10 @@ from numpy.typing import NDArray
 from trsllava.audit.words import Texts, mixed
 
 _PER_DIFFERENCE = 19  # a Jaccard index of 0.9: (s - d) / (s + d)
-_PARTS = 5
-# The two that must agree, and a third by which those that do are sorted: every three once.
-_ORDERS = tuple(
-    (first, (first + second) % _PARTS, (first + third) % _PARTS)
-    for first in range(_PARTS)
-    for second, third in ((1, 3), (2, 1))
-)
+_PARTS = 7
 _PAIRS_AT_ONCE = 1 << 14
 _BASE = np.uint64(0xD6E8FEB86659FD93)  # odd
-_HALF = np.uint64(32)
+_HALF, _QUARTER = np.uint64(32), np.uint64(16)
 
 _Indices = NDArray[np.int64]
 
@@ -44,7 +41,7 @@ def _digests(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
     keys = np.zeros(len(lengths), np.uint64)
     parts = np.zeros((_PARTS, len(lengths)), np.uint32)
     for span in texts.spans():
-        bits = mixed(texts.words_of(span))
+        bits = texts.bits(span)
         starts = texts.start[span] - texts.start[span.start]
         place = np.arange(len(bits)) - np.repeat(starts, lengths[span])
         keys[span] = np.add.reduceat(bits * powers[place], starts)
@@ -60,20 +57,21 @@ def _nearly_equal(texts: Texts, at: _Indices, parts: NDArray[np.uint32]) -> _Ind
     labels = np.arange(len(at))
     lengths = texts.lengths[at]
     long = np.flatnonzero(2 * lengths + 1 >= _PER_DIFFERENCE)
-    for first, second, third in _ORDERS:
-        both = parts[first, long] * _BASE + parts[second, long]
-        both = mixed(both) >> _HALF << _HALF
-        order = np.argsort(both | parts[third, long])
+    for first, second in combinations(range(_PARTS), 2):
+        both = mixed(parts[first, long] * _BASE + parts[second, long]) >> _HALF
+        rest = [part % _PARTS for part in range(second + 1, second + _PARTS)]
+        third, fourth = [parts[part, long] >> _QUARTER for part in rest if part != first][:2]
+        order = np.argsort(both << _HALF | third.astype(np.uint64) << _QUARTER | fourth)
         both, ordered = both[order], long[order]
-        left, right = ordered[:-1], ordered[1:]
-        most = (lengths[left] + lengths[right]) // _PER_DIFFERENCE
-        near = both[:-1] == both[1:]
-        near &= labels[left] != labels[right]
-        near &= abs(lengths[left] - lengths[right]) <= most
-        near &= (parts[:, left] != parts[:, right]).sum(axis=0) <= most
-        left, right, most = left[near], right[near], most[near]
-        close = _differences(texts, at[left], at[right]) <= most
-        _unite(labels, left[close], right[close])
+        for gap in (1, 2):
+            left, right = ordered[:-gap], ordered[gap:]
+            most = (lengths[left] + lengths[right]) // _PER_DIFFERENCE
+            near = both[:-gap] == both[gap:]
+            near &= labels[left] != labels[right]
+            near &= (parts[:, left] != parts[:, right]).sum(axis=0) <= most
+            left, right, most = left[near], right[near], most[near]
+            close = _differences(texts, at[left], at[right]) <= most
+            _unite(labels, left[close], right[close])
     return labels
 
 

@@ -5,7 +5,7 @@ Three things are looked for, and each gives a number from 0 to 1:
 - texts that other pictures have too, equal or nearly so: the share of the record's words in them,
   each text counted by how many pictures have it (two: half, thirty: nearly whole);
 - stock phrases, which very many pictures share word for word: the share of the record's words in
-  them, squared, so that an opening which all records have weighs little, times 0.9;
+  them beyond what half of the records have (a style, such as a common opening), squared, times 0.9;
 - texts of the record that repeat one another: their share, squared and halved.
 
 The score is 1 minus the product of what each leaves of 1. Pictures that are alike rightly get
@@ -40,7 +40,7 @@ class Suspicion:
 def audit(records: Iterable[Record], same: Mapping[str, str] | None = None) -> list[Suspicion]:
     """Look for records that look wrong.
 
-    Memory is some 1 KB a record, and a temporary file holds the words.
+    Memory is some 3 KB a record, and a temporary file of half the texts' size holds the words.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def audit(records: Iterable[Record], same: Mapping[str, str] | None = None) -> l
     repeats = _repeats(texts, labels)
     stock = stock_phrases(texts, repeats.pictures > 1)
     own = _own_repeats(texts, labels)
-    parts = np.stack([repeats.score, 0.9 * stock.share**2, own.score])
+    parts = np.stack([repeats.score, _stock_score(stock.share, repeats.alone), own.score])
     scores = np.round(1 - np.prod(1 - parts, axis=0), 4)
     told = parts >= _WORTH_SAYING
     found = []
@@ -83,11 +83,16 @@ def audit(records: Iterable[Record], same: Mapping[str, str] | None = None) -> l
 
 
 class _Repeats(NamedTuple):
-    """``pictures`` have a text like this one, ``other`` is a record of another of them."""
+    """Who else has each text.
+
+    For each text how many pictures have one like it and the record of another of them; for each
+    record its score, and which share of its words is in texts of no other picture.
+    """
 
     pictures: NDArray[np.int64]
     other: NDArray[np.int64]
     score: NDArray[np.float64]
+    alone: NDArray[np.float64]
 
 
 def _repeats(texts: Texts, labels: NDArray[np.int64]) -> _Repeats:
@@ -97,15 +102,23 @@ def _repeats(texts: Texts, labels: NDArray[np.int64]) -> _Repeats:
     pictures = np.bincount(pairs // len(texts.images), minlength=labels.max() + 1)[labels]
     first = np.searchsorted(pairs, labels * len(texts.images))
     first += (of[text[first]] == of) & (pictures > 1)
-    weight = texts.lengths * (1 - 1 / pictures)
-    return _Repeats(pictures, texts.owner[text[first]], _summed(texts, weight))
+    score = _share(texts, texts.lengths * (1 - 1 / pictures))
+    alone = _share(texts, texts.lengths * (pictures == 1))
+    return _Repeats(pictures, texts.owner[text[first]], score, alone)
 
 
-def _summed(texts: Texts, weight: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the sum of its texts' weights for each record, as a share of its words."""
+def _share(texts: Texts, counted: NDArray[Any]) -> NDArray[np.float64]:
+    """Return which share of each record's words is counted, given the number in each text."""
     records = len(texts.images)
     words = np.bincount(texts.owner, texts.lengths, records)
-    return np.bincount(texts.owner, weight, records) / np.maximum(words, 1)
+    return np.bincount(texts.owner, counted, records) / np.maximum(words, 1)
+
+
+def _stock_score(share: NDArray[np.float64], alone: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score shares beyond the style of the archive, which cannot be more than half."""
+    telling = alone > 0.5
+    style = min(0.5, float(np.median(share[telling] / alone[telling]))) if telling.any() else 0.0
+    return 0.9 * (np.maximum(share - style * alone, 0) / (1 - style)) ** 2
 
 
 class _Own(NamedTuple):

@@ -10,6 +10,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -42,7 +43,7 @@ class Texts:
 
     ``owner`` is the record of each text; its words stand in ``words`` from ``start`` (one more
     than there are texts) on. ``picture`` is that of each record: images of equal bytes are one.
-    ``known`` are the words that have a number.
+    ``known`` are the words that have a number, ``digests`` one of each, whatever its number.
     """
 
     images: list[str]
@@ -51,6 +52,7 @@ class Texts:
     start: NDArray[np.int64]
     words: NDArray[np.uint32]
     known: list[str]
+    digests: NDArray[np.uint64]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -69,9 +71,13 @@ class Texts:
             yield slice(int(bounds[at]), int(bounds[end]))
             at = end
 
-    def words_of(self, texts: slice) -> NDArray[np.uint32]:
-        """Return the words of a range of texts."""
-        return np.asarray(self.words[self.start[texts.start] : self.start[texts.stop]])
+    def bits(self, texts: slice) -> NDArray[np.uint64]:
+        """Return 64 bits for each word of a range of texts."""
+        words = np.asarray(self.words[self.start[texts.start] : self.start[texts.stop]])
+        known = words < len(self.known)
+        if known.all():
+            return self.digests[words]
+        return np.where(known, self.digests[np.where(known, words, 0)], mixed(words))
 
     def spelled(self, numbers: Iterable[int]) -> str:
         """Return words by their numbers; those without one of their own are left out."""
@@ -136,7 +142,12 @@ def read_texts(records: Iterable[Record], same: Mapping[str, str]) -> Texts:
         np.concatenate([[0], np.cumsum(np.array(lengths, np.int64))]).astype(np.int64),
         stored,
         list(vocabulary),
+        np.fromiter(map(_digest, vocabulary), np.uint64, len(vocabulary)),
     )
+
+
+def _digest(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
 def _append(file: BinaryIO, words: "array[int]") -> None:

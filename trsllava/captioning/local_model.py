@@ -35,6 +35,8 @@ class LocalModel:
         self._ends = _ends(self._model, self._tokenizer)
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.convert_ids_to_tokens(self._ends[0])
+        named = (getattr(self._processor, name, None) for name in ("image_token", "boi_token"))
+        self._marks = {*self._tokenizer.all_special_tokens, *filter(None, named)}
         self._settings = _settings(self._ends, self._tokenizer.pad_token_id)
         self._grammar = grammar_for(self._tokenizer, self._ends)
 
@@ -89,10 +91,15 @@ class LocalModel:
         return inputs.to(self._model.device, self._model.dtype)
 
     def _text(self, prompt: str) -> str:
-        """Return the prompt as the family wants it, with the place of the picture in front."""
+        """Return the prompt as the family wants it, with the place of the picture in front.
+
+        A repair prompt can quote a reply; a mark of a picture in it would ask for a second one.
+        """
+        for mark in self._marks:
+            prompt = prompt.replace(mark, "")
         if not getattr(self._processor, "chat_template", None):
             # A family without chats, such as PaliGemma.
-            return f"{getattr(self._processor, 'image_token', '<image>')}{prompt}"
+            return f"{self._processor.image_token}{prompt}"
         content = [{"type": "image"}, {"type": "text", "text": prompt}]
         text: str = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False

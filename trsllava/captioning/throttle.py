@@ -112,13 +112,13 @@ class Patience:
         budget
             Seconds of trouble without an answer that are borne.
         """
-        self.answered = False
+        self.answered = self._met = False
         self._url, self._budget = url, budget
         self._since: float | None = None
 
     def relieve(self) -> None:
         """Take note of an answer."""
-        self.answered, self._since = True, None
+        self.answered, self._met, self._since = True, True, None
 
     async def wait(
         self, detail: str, tries: int, *, at_least: float = 0.0, absent: bool = False
@@ -145,8 +145,8 @@ class Patience:
         if self._since is None:
             self._since = now
             log.warning("the server at %s: %s; waiting for it", self._url, detail)
-        hopeless = absent and not self.answered
-        budget = min(self._budget, FIRST_CONTACT_SECONDS) if hopeless else self._budget
+        self._met = self._met or not absent
+        budget = self._budget if self._met else min(self._budget, FIRST_CONTACT_SECONDS)
         left = self._since + budget - now
         if left <= 0 or at_least > left:
             remedy = "is it running, and is --base-url right?" if absent else "look at its log"

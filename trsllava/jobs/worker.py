@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from trsllava.captioning.captioner import Captioner, Failed, Outcome, Prepared
 from trsllava.errors import TrsllavaError
+from trsllava.images.locating import located
 from trsllava.images.opening import open_source
 from trsllava.images.prefetch import prefetch
 from trsllava.images.source import Source, Unreadable
@@ -202,7 +203,7 @@ class Worker:
                 self._fail(opened, image, *row["unfit"])
                 continue
             try:
-                picture = open_source(Source.from_json(row), self.job.reading)
+                picture = open_source(self._source(row), self.job.reading)
             except Unreadable as error:
                 self._fail(opened, image, error.reason, str(error))
                 continue
@@ -221,6 +222,12 @@ class Worker:
                 opened.wait(image)
             self._first.remember(image, picture)
             yield Prepared(image, picture.pixels)
+
+    def _source(self, row: dict[str, Any]) -> Source:
+        """Return where the picture of a row is now; its archive may have moved."""
+        source = Source.from_json(row)
+        folders = self._view.image_folders if self._view is not None else ()
+        return located(source, folders) or source
 
     def _fail(self, opened: OpenLot, image: str, reason: str, detail: str) -> None:
         opened.fail(image, reason, detail)

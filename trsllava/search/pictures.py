@@ -2,11 +2,10 @@
 
 import base64
 import io
-import os
 from dataclasses import dataclass
 
+from trsllava.images.locating import image_path, located
 from trsllava.images.source import Reading, Source, Unreadable
-from trsllava.store.store import image_path
 from trsllava.store.view import View
 
 _SIDE = 320  # pixels of a thumbnail's longer side
@@ -22,8 +21,7 @@ class Pictures:
         """Return where the pixels of an image are, or None if its file is not there."""
         row = self.view.row(image)
         if row is not None and "path" in row:
-            source = Source.from_json(row)
-            return source if os.path.isfile(source.path) else None
+            return located(Source.from_json(row), self.view.image_folders)
         path = image_path(image, self.view.image_folders)
         if path is None:
             return None

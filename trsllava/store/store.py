@@ -1,12 +1,11 @@
 """The store as a whole: open it, read its newest state, add a commit."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trsllava.errors import StoreError
-from trsllava.records import image_id
 from trsllava.store.files import lock, publish, seal, sweep, unseal
 from trsllava.store.history import read_view
 from trsllava.store.layout import IMPORTED, VERSION, Commit, Layout
@@ -54,22 +53,6 @@ class Store:
         """Publish the commit that follows ``after``; the caller holds the lock."""
         commit = replace(commit, number=after.number + 1, previous=after.head)
         publish(self.layout.commit(commit.number), seal(commit.to_json()), overwrite=False)
-
-
-def image_path(image: str, folders: Iterable[Path]) -> Path | None:
-    """Return the file of an image in the first of the folders that holds it, or None.
-
-    A link that leads out of its folder is not followed.
-    """
-    for folder in folders:
-        path = folder / image_id(image)
-        try:
-            inside = path.resolve(strict=True).is_relative_to(folder.resolve())
-        except OSError:
-            continue
-        if inside and path.is_file():
-            return path
-    return None
 
 
 def open_store(root: str | Path) -> Store:
