@@ -141,6 +141,11 @@ def test_a_picture_that_kills_the_server_is_found_and_its_neighbours_are_caption
     assert all("blue" in o.variants[0].caption for i, o in found.items() if i != "5.png")
 
 
+def test_a_server_that_dies_of_the_very_first_picture_is_waited_for_as_one_that_was_there():
+    with StubServer("crash:red", revive=0.7) as server:  # longer than a first contact may take
+        assert_right(run(served(server), pictures(4)), 4, but=("red",))
+
+
 def test_a_server_that_breaks_every_connection_blames_no_picture():
     with StubServer("break") as server, pytest.raises(CaptionerUnavailable, match="broke"):
         caption(server, budget=0.5)

@@ -158,6 +158,7 @@ class Asking:
                     )
                 except Trouble as trouble:
                     trouble.sent = sent
+                    self._patience.met |= trouble.kind != "absent"
                     refused = trouble.kind == "refused"
                     room = room_left(str(trouble)) if refused else None
                     if room is not None and room < limit:

@@ -21,7 +21,7 @@ from trsllava.errors import MissingExtra, UsageError
 
 log = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 600.0
+BUDGET_SECONDS = 300.0
 
 
 class ServedCaptioner:

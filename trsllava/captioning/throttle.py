@@ -99,7 +99,8 @@ class Throttle:
 class Patience:
     """Waits for a server in trouble, ever longer, until the budget is spent.
 
-    The budget counts from the first trouble after the last answer.
+    The budget counts from the first trouble after the last answer. ``met`` says whether there was
+    ever a server, ``answered`` whether it ever gave a reply.
     """
 
     def __init__(self, url: str, budget: float) -> None:
@@ -112,13 +113,13 @@ class Patience:
         budget
             Seconds of trouble without an answer that are borne.
         """
-        self.answered = self._met = False
+        self.answered = self.met = False
         self._url, self._budget = url, budget
         self._since: float | None = None
 
     def relieve(self) -> None:
         """Take note of an answer."""
-        self.answered, self._met, self._since = True, True, None
+        self.answered, self.met, self._since = True, True, None
 
     async def wait(
         self, detail: str, tries: int, *, at_least: float = 0.0, absent: bool = False
@@ -145,8 +146,9 @@ class Patience:
         if self._since is None:
             self._since = now
             log.warning("the server at %s: %s; waiting for it", self._url, detail)
-        self._met = self._met or not absent
-        budget = self._budget if self._met else min(self._budget, FIRST_CONTACT_SECONDS)
+        budget = (
+            self._budget if self.met or not absent else min(self._budget, FIRST_CONTACT_SECONDS)
+        )
         left = self._since + budget - now
         if left <= 0 or at_least > left:
             remedy = "is it running, and is --base-url right?" if absent else "look at its log"
