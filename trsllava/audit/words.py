@@ -80,7 +80,7 @@ class Texts:
         return np.where(known, self.digests[np.where(known, words, 0)], mixed(words))
 
     def spelled(self, numbers: Iterable[int]) -> str:
-        """Return words by their numbers; those without one of their own are left out."""
+        """Return words by their numbers; dots stand for those without one of their own."""
         return " ".join(self.known[n] if n < len(self.known) else "..." for n in numbers)
 
 
