@@ -3,7 +3,9 @@
 Three things are looked for, and each gives a number from 0 to 1:
 
 - texts that other pictures have too, equal or nearly so: the share of the record's words in them,
-  each text counted by how many pictures have it (two: half, thirty: nearly whole);
+  each text counted by how many pictures have it (two: half, thirty: nearly whole); where they are
+  fewer than eight words in all ("a green field"), which are often right for many, by the square of
+  that number;
 - stock phrases, which very many pictures share word for word: the share of the record's words in
   them beyond what half of the records have (a style, such as a common opening), squared, times 0.9;
 - texts of the record that repeat one another: their share, squared and halved.
@@ -26,6 +28,7 @@ from trsllava.records import Record
 
 LEAST = 0.05  # a score below is not worth a look
 _WORTH_SAYING = 0.01
+_LONG = 8  # words that are seldom the right ones for two pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,19 @@ def _repeats(texts: Texts, labels: NDArray[np.int64]) -> _Repeats:
     pictures = np.bincount(pairs // len(texts.images), minlength=labels.max() + 1)[labels]
     first = np.searchsorted(pairs, labels * len(texts.images))
     first += (of[text[first]] == of) & (pictures > 1)
-    score = _share(texts, texts.lengths * (1 - 1 / pictures))
+    size = _distinct_words(texts, labels, pictures > 1)
+    score = _share(texts, texts.lengths * (1 - 1 / pictures)) * np.minimum(1, size / _LONG) ** 2
     alone = _share(texts, texts.lengths * (pictures == 1))
     return _Repeats(pictures, texts.owner[text[first]], score, alone)
+
+
+def _distinct_words(
+    texts: Texts, labels: NDArray[np.int64], which: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """Return how many words each record has in some texts, of its like texts in one."""
+    kinds = int(labels.max()) + 1
+    text = np.unique(texts.owner * kinds + labels, return_index=True)[1]
+    return np.bincount(texts.owner[text], (texts.lengths * which)[text], len(texts.images))
 
 
 def _share(texts: Texts, counted: NDArray[Any]) -> NDArray[np.float64]:
