@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 0.2
 _DEATHS_WITHOUT_NEWS = 8
+_FAILED = 1  # how python ends a process that raised
 
 
 def run_pool(
@@ -46,7 +47,8 @@ def run_pool(
     Raises
     ------
     TrsllavaError
-        What a worker raised (`CaptionerUnavailable` among them), or if workers keep dying.
+        What a worker raised (`CaptionerUnavailable` among them; a full disk too), or if workers
+        keep dying.
     """
     context = multiprocessing.get_context("spawn")
     pool = _Pool(context, job, limit, strict)
@@ -61,6 +63,8 @@ def run_pool(
         pool.listen(report)
         if pool.error is not None:
             raise pool.error
+        if pool.failed:
+            raise TrsllavaError("a worker failed, as shown above; what was finished is kept")
     finally:
         pool.end()
 
@@ -73,6 +77,7 @@ class _Pool:
         self.left = None if limit is None else context.Value("q", limit)
         self.children: list[SpawnProcess] = []
         self.error: TrsllavaError | None = None
+        self.failed = False
         self._deaths = 0
 
     def start(self) -> None:
@@ -103,7 +108,8 @@ class _Pool:
         for child in [child for child in self.children if not child.is_alive()]:
             child.join()
             self.children.remove(child)
-            if child.exitcode in (0, 1) or self.stop.is_set():
+            self.failed |= child.exitcode == _FAILED  # why is said or shown; another would too
+            if child.exitcode in (0, _FAILED) or self.stop.is_set():
                 continue
             self._deaths += 1
             log.warning("a worker died (exit code %s); another one goes on", child.exitcode)
@@ -135,12 +141,15 @@ def _work(job: Job, stop: Any, news: Any, left: Any, strict: bool) -> None:
             left.value -= 1
             return bool(left.value >= 0)
 
-    store = open_store(job.store)
     try:
+        store = open_store(job.store)
         worker = Worker(
             job, store, job.load(), stop=stop, report=news.put, may_ask=may_ask, strict=strict
         )
         worker.run(store.view(job.set).lots)
     except TrsllavaError as error:
         news.put((isinstance(error, CaptionerUnavailable), str(error)))
-        raise SystemExit(1) from error
+        raise SystemExit(_FAILED) from error
+    except OSError as error:
+        news.put((False, f"{error}; what was finished is kept: mend it and run the job again"))
+        raise SystemExit(_FAILED) from error
