@@ -152,7 +152,8 @@ def _run(
     taken = take_in(opened, set_name, identity, wish, follow=shard[0] > 1)
     say_taken(taken, wish, root)
     view = opened.view(set_name)
-    if not view.records + len(view.quarantined) + view.pending:
+    held = view.records + len(view.quarantined) + view.pending
+    if not (taken.images if shard[0] == 1 else held):  # further shards do not always look
         raise InputError(f"no images in {', '.join(wish.paths)}; {_looked_for()}")
     job = Job(str(root), set_name, name, options, wish.reading, shard)
     try:
@@ -162,7 +163,7 @@ def _run(
     except CaptionerUnavailable as error:
         pending = opened.view(set_name).pending
         raise CaptionerUnavailable(
-            f"{error}. {pending} images are pending; run the same command again to go on"
+            f"{error} ({pending} images are pending; run the same command again to go on)"
         ) from error
     except KeyboardInterrupt:
         interrupted = True

@@ -40,6 +40,11 @@ class Taken:
     lost: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def images(self) -> int:
+        """How many images were found."""
+        return self.new + self.known + self.retried + self.updated + len(self.changed)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
