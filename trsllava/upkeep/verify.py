@@ -173,7 +173,9 @@ def _check_journal(checking: _Checking, path: Path) -> None:
                 if line.endswith(b"\n") or complete:
                     checking.damaged.append(f"{path}: line {number} is damaged")
                     return True
-                checking.notes.append(f"{path}: ends in a torn line; import again to finish")
+                checking.notes.append(
+                    f"{path}: ends in a torn line; its command, run again, goes on"
+                )
         return True
 
     checking.check(path, sound)
