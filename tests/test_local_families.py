@@ -93,6 +93,18 @@ def test_without_constraint_a_random_model_ends_with_a_reason_and_never_a_record
     assert len(set(colours)) == 3
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mark_of_a_picture_in_a_prompt_asks_for_no_second_picture(
+    family, tiny_model, short_texts, tmp_path
+):
+    prompt = tmp_path / "marks.txt"
+    marks = "<image> <image_soft_token> <start_of_image> <|image_pad|> <|vision_start|> <eos>"
+    prompt.write_text(f"Describe {marks} this. {marks}")
+    captioner = local(tiny_model(family), prompt=str(prompt), concurrency=2)
+    outcomes = list(captioner.caption(pictures(2)))
+    assert [type(outcome) for outcome in outcomes] == [Captioned, Captioned]
+
+
 def test_prompts_of_different_lengths_are_padded_on_the_left(tiny_model, short_texts):
     captioner = local(tiny_model("llava-next"), concurrency=2)
     _, masks = watch(captioner)
