@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+import psutil
 import pytest
 from jobs_kit import COLOURS, balance, paint, paint_archive, sentence
 from PIL import Image
@@ -440,6 +441,24 @@ def test_a_worker_that_fails_without_words_is_no_success(tmp_path, server):
     with pytest.raises(TrsllavaError, match="a worker failed"):
         run_pool(job, 2, stop=Event(), report=Tally().add, limit=None, strict=False)
     assert counts(tmp_path) == (2, 0, 0, 2)
+
+
+def test_workers_end_when_the_command_that_started_them_is_killed(tmp_path):
+    wanted = archive_of(tmp_path / "in", 300)
+    with StubServer(delay=0.2) as server:
+        job = command(*asking(server, "in", "--workers", "2", "--concurrency", "2"))
+        process = subprocess.Popen(job, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        while len(server.calls) < 8:
+            time.sleep(0.02)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        process.wait()
+        assert len(workers) >= 2
+        assert psutil.wait_procs(workers, timeout=20)[1] == []
+        assert len(server.calls) < 40
+        run(tmp_path, *asking(server, "in"))
+        assert colours(tmp_path) == wanted
+        assert twice(server) <= 4
 
 
 def test_an_archive_that_goes_away_quarantines_nobody(tmp_path):

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import queue
 import signal
+import threading
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -133,6 +134,7 @@ def _work(job: Job, stop: Any, news: Any, left: Any, strict: bool) -> None:
     """Be a worker; Ctrl-C is the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, args=(stop, news), daemon=True).start()
 
     def may_ask() -> bool:
         if left is None:
@@ -153,3 +155,12 @@ def _work(job: Job, stop: Any, news: Any, left: Any, strict: bool) -> None:
     except OSError as error:
         news.put((False, f"{error}; what was finished is kept: mend it and run the job again"))
         raise SystemExit(_FAILED) from error
+
+
+def _end_with_parent(stop: Any, news: Any) -> None:
+    """Take no further picture once the parent was killed: nobody counts any more, nor sees it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    news.cancel_join_thread()  # nobody reads it
+    stop.set()
