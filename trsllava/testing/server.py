@@ -259,8 +259,9 @@ def _asked(body: bytes, headers: dict[str, str], number: int, last: Asked | None
     try:
         data = base64.b64decode(match[2], validate=True)
         with Image.open(io.BytesIO(data)) as picture:
-            small = picture.convert("RGB").resize((1, 1), Image.Resampling.BOX)
             real, size = Image.MIME.get(picture.format or "", ""), picture.size
+            picture.draft("RGB", (1, 1))  # the mean does not need every pixel of a JPEG
+            small = picture.convert("RGB").resize((1, 1), Image.Resampling.BOX)
     except (OSError, binascii.Error):
         return Asked(number, request, headers, kind=match[1], last=last)
     digest = hashlib.sha256(data).hexdigest()
