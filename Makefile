@@ -8,7 +8,7 @@
 # example  make test TORCH="torch --index-url ADDRESS-OF-THE-CPU-BUILDS".
 
 PYTHON ?= python3
-TORCH ?= torch==2.13.0 torchvision==0.28.0
+TORCH ?= torch==2.13.0
 PIP = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 USE = .venv/bin/python
