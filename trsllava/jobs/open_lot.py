@@ -32,7 +32,7 @@ from trsllava.store.view import Lot
 
 log = logging.getLogger(__name__)
 
-TOGETHER, ALONE = 2, 3
+TOGETHER, ALONE = 2, 6
 GROUP_RECORDS = 64
 GROUP_SECONDS = 1.0
 

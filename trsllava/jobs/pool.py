@@ -21,7 +21,7 @@ from trsllava.store.store import open_store
 log = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 0.2
-_DEATHS_WITHOUT_NEWS = 8
+_DEATHS_WITHOUT_NEWS = 10
 _FAILED = 1  # how python ends a process that raised
 
 
