@@ -23,10 +23,11 @@ from trsllava.captioning.captioner import (
 )
 from trsllava.captioning.dialogue import Dialogue, Reply, Request
 from trsllava.captioning.encoding import data_uri
-from trsllava.captioning.exchange import Server, Trouble
+from trsllava.captioning.exchange import Server
 from trsllava.captioning.ladder import FLAGS, Ladder, Terms
 from trsllava.captioning.room import room_left
 from trsllava.captioning.throttle import Patience, Throttle
+from trsllava.captioning.trouble import Trouble
 
 # So many troubles of a kind, and the picture is asked about alone.
 _PATIENT = {"broken": 1, "silent": 1, "error": 2, "unready": 6}

@@ -1,19 +1,19 @@
 """One exchange with a server: a reply, or what went wrong in a word."""
 
 import asyncio
-import importlib
-import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trsllava.captioning import bodies
 from trsllava.captioning.address import Address
-from trsllava.captioning.captioner import CaptionerUnavailable, Usage
+from trsllava.captioning.captioner import CaptionerUnavailable
 from trsllava.captioning.dialogue import Reply
 from trsllava.captioning.retry_after import retry_after
-from trsllava.errors import TrsllavaError, UsageError
+from trsllava.captioning.trouble import Trouble
+from trsllava.errors import UsageError
 from trsllava.untrusted import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = "none"
 # Shorter ones are no secrets but words like EMPTY, which a reply may hold by chance.
 _SHORTEST_SECRET = 8
-_LARGEST = 8 * 1024 * 1024
 _RAW = 64 * 1024
 _QUOTED = 300
 _UNREADY = (408, 409, 425, 502, 503, 504, 529)
@@ -45,24 +44,6 @@ class Seconds(NamedTuple):
 
 
 SECONDS = Seconds()
-
-
-class Trouble(TrsllavaError):
-    """What went wrong with a request; ``kind`` says what can be done.
-
-    ``absent`` no connection; ``broken`` it broke in the middle; ``silent`` nothing came in time;
-    ``busy`` too many requests; ``unready`` loading, or no server behind the proxy; ``error`` an
-    error inside the server; ``refused`` this request is no good; ``garbage`` no reply at all.
-    ``wait`` is for how long the server wants to be left alone, ``sent`` when it was asked.
-    """
-
-    sent = 0.0
-
-    def __init__(
-        self, kind: str, detail: str, *, status: int = 0, raw: str = "", wait: float = 0.0
-    ) -> None:
-        super().__init__(detail)
-        self.kind, self.status, self.raw, self.wait = kind, status, raw, wait
 
 
 class Server:
@@ -101,7 +82,7 @@ class Server:
     async def models(self) -> list[str]:
         """Return the names of the server's models; raises `Trouble`."""
         raw = await self._send(self._client.models.with_raw_response.list(), SECONDS.models)
-        body = _decoded(raw)
+        body = bodies.decoded(raw)
         listed = body.get("data") if isinstance(body, dict) else None
         if not isinstance(listed, list):
             raise Trouble("garbage", "its list of models is none", raw=self._text(raw))
@@ -139,10 +120,10 @@ class Server:
 
         Raises `CaptionerUnavailable` where no other request would fare better.
         """
-        message, code = _message(text)
+        message, code = bodies.error_message(text)
         said = f"{status}: {self._quote(message)}" if message else str(status)
         if status in (400, 404) and (code == "model_not_found" or _NO_MODEL.search(message)):
-            return Trouble("nomodel", said, status=status)
+            return Trouble("nomodel", said)
         unavailable = self._unavailable(status, code, said, headers)
         if unavailable is not None:
             raise unavailable
@@ -154,7 +135,7 @@ class Server:
             kind = "error"
         else:
             kind = "refused"
-        return Trouble(kind, said, status=status, raw=text[:_RAW], wait=retry_after(headers))
+        return Trouble(kind, said, raw=text, wait=retry_after(headers))
 
     def _unavailable(
         self, status: int, code: str, said: str, headers: Mapping[str, str]
@@ -180,10 +161,10 @@ class Server:
 
     def _reply(self, raw: bytes) -> Reply:
         """Read a completion."""
-        body = _decoded(raw)
+        body = bodies.decoded(raw)
         text = self._text(raw)
         if isinstance(body, dict) and body.get("error") and not body.get("choices"):
-            message, code = _message(text)
+            message, code = bodies.error_message(text)
             if code.isdigit() and 400 <= int(code) < 600:  # some gateways hide the status so
                 raise self._status(int(code), text, {})
             raise Trouble("garbage", f"an error came as a reply: {self._quote(message)}", raw=text)
@@ -196,7 +177,9 @@ class Server:
             refusal = message.get("refusal")
             thought = any(message.get(name) for name in _THOUGHTS)
         except (TypeError, LookupError, AttributeError):
-            raise Trouble("garbage", f"no reply but {_what_came(raw)} came", raw=text) from None
+            raise Trouble(
+                "garbage", f"no reply but {bodies.what_came(raw)} came", raw=text
+            ) from None
         finish = choice.get("finish_reason")
         if finish == "content_filter" and not refusal:
             refusal = found or "the server's content filter stopped the reply"
@@ -205,7 +188,7 @@ class Server:
             cut=finish == "length",
             thought=thought,
             refusal=self._scrub(refusal) if isinstance(refusal, str) else "",
-            usage=_usage(body.get("usage")),
+            usage=bodies.usage_of(body.get("usage")),
         )
 
     def _connection(self, error: Exception) -> Trouble:
@@ -226,7 +209,7 @@ class Server:
         return text if self._secret is None else text.replace(self._secret, "***")
 
     def _text(self, raw: bytes) -> str:
-        return self._scrub(raw[:_RAW].decode("utf-8", "replace"))
+        return self._scrub(raw.decode("utf-8", "replace"))[:_RAW]
 
     def _quote(self, text: str) -> str:
         """Return words of the server for a message of one line."""
@@ -257,71 +240,10 @@ async def open_server(address: Address, model: str) -> AsyncIterator[Server]:
             # A proxy for the world outside would take local requests there.
             trust_env=not address.is_here,
             follow_redirects=False,
-            event_hooks={"response": [_bound]},
+            event_hooks={"response": [bodies.read_bounded]},
             # Servers close idle connections after some seconds; a request must not meet that.
-            limits=_http_library().Limits(keepalive_expiry=2.0),
+            limits=bodies.http_library().Limits(keepalive_expiry=2.0),
         ),
     )
     async with client:
         yield Server(address, model, client)
-
-
-async def _bound(response: Any) -> None:
-    """Read the body, but never more of it than a reply can have."""
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Trouble("garbage", "a compressed reply came, though none was asked for")
-    pieces, size, stream = [], 0, response.stream
-    async for piece in stream:
-        size += len(piece)
-        if size > _LARGEST:
-            raise Trouble("garbage", f"a reply of more than {_LARGEST >> 20} MiB came")
-        pieces.append(piece)
-    await stream.aclose()
-    response.stream = _http_library().ByteStream(b"".join(pieces))
-
-
-def _http_library() -> Any:
-    """Return the HTTP library below openai: which one depends on its version."""
-    import openai
-
-    client = openai.DefaultAsyncHttpxClient.__mro__[1]
-    return importlib.import_module(client.__module__.partition(".")[0])
-
-
-def _decoded(raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _message(text: str) -> tuple[str, str]:
-    """Return the words and the code of an error, in whatever form it came."""
-    body = _decoded(text.encode("utf-8", "replace"))
-    if not isinstance(body, dict):
-        return ("an HTML page" if text.lstrip()[:1] == "<" else text), ""
-    inner = body.get("error", body)
-    if not isinstance(inner, dict):
-        return str(inner), ""
-    found = inner.get("message") or inner.get("detail") or inner
-    message = found if isinstance(found, str) else json.dumps(found)
-    return message, str(inner.get("code") or "")
-
-
-def _what_came(raw: bytes) -> str:
-    start = raw.lstrip()[:1]
-    if not start:
-        return "nothing"
-    if start == b"<":
-        return "an HTML page"
-    if start in b"{[":
-        return "other JSON" if _decoded(raw) is not None else "broken JSON"
-    return "other text"
-
-
-def _usage(found: Any) -> Usage:
-    counts = []
-    for name in ("prompt_tokens", "completion_tokens"):
-        value = found.get(name) if isinstance(found, dict) else None
-        counts.append(value if isinstance(value, int) and value >= 0 else 0)
-    return Usage(counts[0], counts[1], 1)
