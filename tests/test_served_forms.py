@@ -140,6 +140,19 @@ def test_a_server_that_ignores_the_form_is_read_and_at_last_not_asked_for_one(mo
     assert flags(found) == {("plain_text",)}
 
 
+def test_refusals_are_no_sign_of_an_ignored_form():
+    def answer(request):
+        if request.number <= 12:
+            return completion("I'm sorry, I can't help with this image.")
+        return completion(record(request))
+
+    with StubServer(answer) as server:
+        found = caption(server, 20, concurrency=1)
+        assert set(forms(server)) == {"json_schema"}
+    assert [o.reason for o in found.values() if isinstance(o, Failed)] == ["refused"] * 6
+    assert {o.flags for o in found.values() if isinstance(o, Captioned)} == {()}
+
+
 def test_the_flags_do_not_depend_on_when_the_form_was_given_up():
     found = []
     for concurrency in (1, 16):

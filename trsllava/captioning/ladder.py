@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from trsllava.captioning.quality import is_refusal
 from trsllava.captioning.replies import without_thinking
 from trsllava.captioning.schema import record_schema
 
@@ -131,6 +132,8 @@ class Ladder:
         text = without_thinking(text)[0].strip()
         if text.startswith("{") and text.endswith("}"):
             self._obeyed.add(form)
+            return
+        if is_refusal(text):  # it is about the picture
             return
         self._ignoring.add(image)
         if len(self._ignoring) >= _IGNORED:
