@@ -25,6 +25,9 @@ import psutil
 import pytest
 from jobs_kit import COLOURS, balance, paint, paint_archive, sentence
 from PIL import Image
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.transform import Affine
 from test_caption_command import asking, command, run
 from test_images_scenes import tif
 
@@ -33,7 +36,7 @@ from trsllava.images.source import Reading
 from trsllava.jobs.job import Job, Tally
 from trsllava.jobs.pool import run_pool
 from trsllava.store.store import open_store
-from trsllava.testing.answers import answering
+from trsllava.testing.answers import answering, completion, record
 from trsllava.testing.server import StubServer
 
 NAMED = tuple(COLOURS)
@@ -43,9 +46,9 @@ SEVERAL = re.compile(rf"\b({'|'.join((*NAMED, 'grey', 'black', 'purple', 'brown'
 def colours(folder):
     """Return which colour the texts of each record tell."""
     told = {}
-    for record in open_store(folder / "s").view():
-        texts = json.dumps(record.to_json()["variants"])
-        told[record.image] = "/".join(sorted(set(SEVERAL.findall(texts))))
+    for found in open_store(folder / "s").view():
+        texts = json.dumps(found.to_json()["variants"])
+        told[found.image] = "/".join(sorted(set(SEVERAL.findall(texts))))
     return told
 
 
@@ -138,6 +141,78 @@ def test_a_server_that_does_not_look_is_noticed_at_once(tmp_path):
         done = run(tmp_path, *asking(server, "in", "--strict"), expect=1)
         assert "may not look" in in_one_line(done)
     assert counts(tmp_path) == (30, 0, 0, 30)
+
+
+def _changed(text, **variant):
+    """Return a record's text with other values in its third variant."""
+    record = json.loads(text)
+    record["variants"][2] |= variant
+    return json.dumps(record)
+
+
+BAD_ANSWERS = {
+    "cut": lambda text: completion(text[: len(text) // 2], finish="length"),
+    "endless": lambda text: completion(text[:20] + "\n" * 3000, finish="length"),
+    "loop": lambda text: completion(_changed(text, caption="a plain field, " * 400)),
+    "blank field": lambda text: completion(_changed(text, caption=" ")),
+    "null field": lambda text: completion(_changed(text, feature=None)),
+    "sorry": lambda text: completion(
+        _changed(text, caption="I'm sorry, I can't assist with that.")
+    ),
+    "placeholder": lambda text: completion(_changed(text, one_sentence="string")),
+    "garbled": lambda text: completion(_changed(text, caption="A red \x00 field")),
+    "alike": lambda text: completion(
+        json.dumps({"variants": json.loads(text)["variants"][:1] * 5})
+    ),
+    "thin": lambda text: completion(json.dumps({"variants": json.loads(text)["variants"][:4]})),
+    "context": lambda text: completion(
+        json.dumps({"variants": json.loads(text)["variants"][:2]}), usage=(3896, 200)
+    ),
+    "deep": lambda text: completion("[" * 100_000),
+    "no end of thinking": lambda text: completion(f"<think>It is red: {text}"),
+}
+
+
+def test_a_bad_answer_costs_its_own_picture_only_and_its_reason_is_kept(tmp_path):
+    wanted = archive_of(tmp_path / "in", 10)
+    kinds = dict(enumerate(BAD_ANSWERS, start=70))
+    for width, kind in kinds.items():
+        paint(tmp_path / "in" / f"{kind}.png", "red", (width, 64))
+
+    def mode(asked):
+        kind = kinds.get(asked.size[0])
+        return answering("ok")(asked) if kind is None else BAD_ANSWERS[kind](record(asked))
+
+    with StubServer(mode) as server:
+        run(tmp_path, *asking(server, "in"), expect=3)
+    assert colours(tmp_path) == wanted
+    assert counts(tmp_path) == (10 + len(kinds), 10, len(kinds), 0)
+    assert len(server.calls) == 10 + 2 * len(kinds)
+    limits = {}
+    for call in server.calls:
+        limits.setdefault(kinds.get(call["size"][0]), []).append(call["max_tokens"])
+    for kind in ("cut", "endless"):
+        assert limits[kind][1] == 2 * limits[kind][0]
+    found = json.loads(run(tmp_path, "status", "--store", "s", "--json").stdout)["quarantine"]
+    details = {entry["image"].removesuffix(".png"): entry["detail"] for entry in found}
+    assert "OLLAMA_CONTEXT_LENGTH" in details["context"]
+    assert "4 of 5" in details["thin"]
+    reasons = {entry["image"].removesuffix(".png"): entry["reason"] for entry in found}
+    assert reasons == {
+        "cut": "cut",
+        "endless": "cut",
+        "loop": "loop",
+        "blank field": "incomplete",
+        "null field": "incomplete",
+        "sorry": "refused",
+        "placeholder": "echo",
+        "garbled": "garbled",
+        "alike": "repeated",
+        "thin": "incomplete",
+        "context": "cut",
+        "deep": "malformed",
+        "no end of thinking": "reasoning",
+    }
 
 
 # Pictures
@@ -352,6 +427,128 @@ def test_two_archives_of_the_same_names_are_kept_apart(tmp_path, server):
     told = {f"{number}.png": "red" for number in range(3)}
     assert colours(tmp_path) == told | {f"b/{name}": "blue" for name in told}
     assert twice(server) == 0
+
+
+# Scenes
+
+
+def _scene(folder, name, values, after=lambda file: None, **profile):
+    """Write a scene whose bands have one value each, but for a dark strip."""
+    pixels = np.empty((len(values), 64, 64), profile.pop("dtype", "uint16"))
+    pixels[:] = np.reshape(values, (-1, 1, 1))
+    pixels[:, :, :8] = max(values) / 10
+    folder.mkdir(exist_ok=True)
+    return tif(folder / name, pixels, after=after, **profile)
+
+
+def _names_of_bands(*names):
+    def name(file):
+        file.descriptions = names
+
+    return name
+
+
+def _control_points(file):
+    corners = ((0, 0, 10.0, 50.0), (0, 64, 10.8, 50.0), (64, 0, 10.0, 49.5), (64, 64, 10.8, 49.5))
+    points = [GroundControlPoint(row, column, x, y) for row, column, x, y in corners]
+    file.gcps = (points, CRS.from_epsg(4326))
+
+
+def test_scenes_show_their_true_colours_and_lie_where_they_lie(tmp_path, server):
+    named = _names_of_bands("blue", "green", "red", "nir")
+    folder = tmp_path / "in"
+    _scene(folder, "deep.tif", (0, 0, 3000))
+    _scene(folder, "signed.tif", (100, 2500, 100), dtype="int16")
+    _scene(folder, "reflectance.tif", (0.3, 0.02, 0.02), dtype="float32")
+    _scene(folder, "named.tif", (20, 20, 220, 240), named, dtype="uint8")
+    _scene(folder, "unnamed.tif", (20, 20, 220, 240), dtype="uint8")
+    turned = Affine(7.07, 7.07, 500000, 7.07, -7.07, 5000000)
+    _scene(folder, "turned.tif", (200, 30, 30), dtype="uint8", transform=turned)
+    upward = Affine(10, 0, 500000, 0, 10, 4999000)
+    _scene(folder, "upward.tif", (200, 30, 30), dtype="uint8", transform=upward)
+    _scene(
+        folder,
+        "points.tif",
+        (200, 30, 30),
+        _control_points,
+        dtype="uint8",
+        crs=None,
+        transform=None,
+    )
+    Image.fromarray(np.linspace(0, 4000, 4096).reshape(64, 64).astype("uint16")).save(
+        folder / "grey.png"
+    )
+    done = run(tmp_path, *asking(server, "in"))
+    assert "unnamed.tif (and others like it) has 4 bands: bands 1,2,3 are shown" in done.stderr
+    assert done.stderr.count("--bands") == 2  # once a number of bands
+    wanted = {
+        "deep.tif": "blue",
+        "signed.tif": "green",
+        "reflectance.tif": "red",
+        "named.tif": "red",
+        "unnamed.tif": "blue",
+        "turned.tif": "red",
+        "upward.tif": "red",
+        "points.tif": "red",
+        "grey.png": "grey",
+    }
+    assert colours(tmp_path) == wanted
+    done = run(tmp_path, *asking(server, "in/unnamed.tif", "--bands", "3,2,1"))
+    assert "reading.bands: None before, [3, 2, 1] now" in done.stderr
+    assert colours(tmp_path)["unnamed.tif"] == "red"
+    run(tmp_path, *asking(server, "in"))  # the first set again
+    run(tmp_path, "export", "map.geojson", "--store", "s")
+    features = json.loads((tmp_path / "map.geojson").read_text())["features"]
+    shapes = {feature["id"]: feature["geometry"] for feature in features}
+    assert shapes["grey.png"] is None
+    [ring] = shapes["turned.tif"]["coordinates"]
+    assert len({tuple(corner) for corner in ring}) == 4
+    assert len({x for x, _ in ring}) == len({y for _, y in ring}) == 4  # no upright box
+    for name, (west, south, east, north) in {
+        "points.tif": (10.0, 49.5, 10.8, 50.0),
+        "upward.tif": (15.0, 45.14447, 15.00814, 45.15023),
+        "turned.tif": (15.0, 45.14934, 15.01151, 45.15755),
+    }.items():
+        [ring] = shapes[name]["coordinates"]
+        xs, ys = zip(*ring, strict=True)
+        box = (min(xs), min(ys), max(xs), max(ys))
+        assert box == pytest.approx((west, south, east, north), abs=1e-4), name
+
+
+def test_windows_of_a_scene_share_its_stretch_and_those_without_data_are_counted(
+    tmp_path, server, seen
+):
+    draw = np.random.default_rng(0)
+    pixels = draw.integers(300, 3000, (3, 512, 512))
+    pixels[:, :, :256] = draw.integers(300, 341, (3, 512, 256))  # dark water in the west
+    pixels[:, :64, :64] = -9999
+    pixels[:, 300, 400] = 30000  # a glint
+    (tmp_path / "in").mkdir()
+    tif(tmp_path / "in" / "coast.tif", pixels.astype("int16"), nodata=-9999)
+    nothing = np.full((3, 256, 512), -9999, "int16")
+    tif(tmp_path / "in" / "void.tif", nothing, nodata=-9999)
+    done = run(tmp_path, *asking(server, "in", "--tile", "256", "--concurrency", "1"))
+    assert "window without data 2" in done.stderr
+    assert counts(tmp_path) == (4, 4, 0, 0)
+    found = json.loads(run(tmp_path, "status", "--store", "s", "--json").stdout)
+    assert found["skipped_reasons"] == {"window without data": 2}
+    boxes = [found.metadata.bbox for found in open_store(tmp_path / "s").view()]
+    assert len(set(boxes)) == 4
+    dark, bright = [], []
+    for window in seen:
+        values = np.asarray(window, float)[100:]  # below the corner without data
+        (dark if values.mean() < 60 else bright).append(values)
+    assert (len(dark), len(bright)) == (2, 2)
+    for values in dark:
+        assert values.mean() < 5
+        assert values.std() < 5
+    for values in bright:
+        assert 100 < values.mean() < 160
+        assert values.std() > 50
+    before = {call["sha256"] for call in server.calls}
+    shutil.rmtree(tmp_path / "s")
+    run(tmp_path, *asking(server, "in/coast.tif", "--tile", "256", "--limit", "1"))
+    assert server.calls[-1]["sha256"] in before
 
 
 # Records that are there
