@@ -5,61 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trsllava.errors import UsageError
+from trsllava.testing.asked import Asked
 from trsllava.testing.captioners import COLOURS, describe
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request for a record: its number from 1, its body, and what its picture is.
-
-    ``kind`` is the declared type, ``real`` the true one; ``pixels`` are one by one; ``last`` is
-    the request before.
-    """
-
-    number: int
-    body: Mapping[str, Any]
-    headers: Mapping[str, str]
-    sha256: str = ""
-    kind: str = ""
-    real: str = ""
-    size: tuple[int, int] = (0, 0)
-    pixels: "Image | None" = None
-    last: "Asked | None" = None
-
-    @property
-    def colour(self) -> str:
-        """The name of the picture's mean colour."""
-        return "nothing" if self.pixels is None else _nearest(_pixel(self.pixels))
-
-    @property
-    def form(self) -> str:
-        """The type of the response format that is asked for."""
-        return str((self.body.get("response_format") or {}).get("type", ""))
-
-    @property
-    def limit(self) -> int | None:
-        """The limit on new tokens, under whatever name it came."""
-        value = self.body.get("max_tokens") or self.body.get("max_completion_tokens")
-        return value if isinstance(value, int) else None
-
-    def entry(self) -> dict[str, Any]:
-        """Return what a log says about it."""
-        return {
-            "n": self.number,
-            "sha256": self.sha256,
-            "type": self.kind,
-            "real_type": self.real,
-            "size": list(self.size),
-            "colour": self.colour,
-            "response_format": self.form,
-            "max_tokens": self.limit,
-        }
 
 
 class Effect(Enum):
@@ -123,30 +73,14 @@ def error(status: int, message: str, **headers: str) -> Answer:
 
 def record(asked: Asked) -> str:
     """Return the record of a picture as JSON: the same for the same picture."""
-    if asked.pixels is None:
-        return json.dumps({"variants": []})
-    return _record(_pixel(asked.pixels))
-
-
-def _pixel(picture: "Image") -> tuple[int, ...]:
-    pixel = picture.getpixel((0, 0))
-    assert isinstance(pixel, tuple)
-    return tuple(map(int, pixel))
-
-
-def _nearest(pixel: tuple[int, ...]) -> str:
-    """Return the name of the nearest colour."""
-    return min(
-        COLOURS,
-        key=lambda name: sum((a - b) ** 2 for a, b in zip(pixel, COLOURS[name], strict=True)),
-    )
+    return _record(asked.mean) if asked.mean else json.dumps({"variants": []})
 
 
 @lru_cache(maxsize=4096)
-def _record(pixel: tuple[int, ...]) -> str:
+def _record(mean: tuple[int, ...]) -> str:
     from PIL import Image
 
-    variants = describe(Image.new("RGB", (1, 1), pixel))
+    variants = describe(Image.new("RGB", (1, 1), mean))
     return json.dumps(
         {
             "variants": [
@@ -202,9 +136,7 @@ def _swap(asked: Asked, _: str) -> Answer:
 
 
 def _fixed(asked: Asked, colour: str) -> Answer:
-    from PIL import Image
-
-    return good(replace(asked, pixels=Image.new("RGB", (1, 1), COLOURS[colour or "green"])))
+    return good(replace(asked, mean=COLOURS[colour or "green"]))
 
 
 MODES: Mapping[str, _Mode] = {

@@ -13,24 +13,20 @@ Or as a process of its own, which prints its address: ``python -m trsllava.testi
 
 import argparse
 import asyncio
-import base64
-import binascii
-import hashlib
-import io
 import json
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from trsllava.testing.answers import MODES, Answer, Asked, Effect, answering
+from trsllava.testing.answers import MODES, Answer, Effect, answering
+from trsllava.testing.asked import Asked, read_asked
 
-_URL = re.compile(r"data:([^;,]*);base64,(.*)", re.DOTALL)
 _PIECE = b"x" * 65536
 _HUGE = 1 << 30
 
@@ -195,8 +191,8 @@ class StubServer:
         """Answer a request for a record."""
         self.running += 1
         try:
-            asked = _asked(body, headers, len(self.calls) + 1, self._last)
-            self._last = asked
+            asked = read_asked(body, headers, len(self.calls) + 1, self._last)
+            self._last = replace(asked, last=None)  # not all that came before
             entry = asked.entry() | {"t": time.time(), "running": self.running}
             self.calls.append(entry)
             answer = (answering(self.mode) if isinstance(self.mode, str) else self.mode)(asked)
@@ -239,33 +235,6 @@ class StubServer:
             self.sent += len(_PIECE)
             await writer.drain()
         return True
-
-
-def _asked(body: bytes, headers: dict[str, str], number: int, last: Asked | None) -> Asked:
-    """Read a request, and look at its picture."""
-    from PIL import Image
-
-    request = json.loads(body)
-    parts = [
-        part
-        for message in request["messages"]
-        if isinstance(message["content"], list)
-        for part in message["content"]
-    ]
-    urls = [part["image_url"]["url"] for part in parts if part.get("type") == "image_url"]
-    match = _URL.fullmatch(urls[0]) if urls else None
-    if match is None:
-        return Asked(number, request, headers, last=last)
-    try:
-        data = base64.b64decode(match[2], validate=True)
-        with Image.open(io.BytesIO(data)) as picture:
-            real, size = Image.MIME.get(picture.format or "", ""), picture.size
-            picture.draft("RGB", (1, 1))  # the mean does not need every pixel of a JPEG
-            small = picture.convert("RGB").resize((1, 1), Image.Resampling.BOX)
-    except (OSError, binascii.Error):
-        return Asked(number, request, headers, kind=match[1], last=last)
-    digest = hashlib.sha256(data).hexdigest()
-    return Asked(number, request, headers, digest, match[1], real, size, small, last)
 
 
 def main(arguments: list[str] | None = None, out: IO[str] | None = None) -> None:
