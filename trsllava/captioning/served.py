@@ -21,7 +21,8 @@ from trsllava.errors import MissingExtra, UsageError
 
 log = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 300.0
+# Large models take minutes to load when their server is started again.
+BUDGET_SECONDS = 600.0
 
 
 class ServedCaptioner:
