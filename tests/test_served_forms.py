@@ -7,7 +7,7 @@ from served_kit import assert_right, caption, picture, pictures, run, served
 
 from trsllava.captioning.captioner import Captioned, Failed
 from trsllava.testing import check_captioner
-from trsllava.testing.answers import completion, error, record
+from trsllava.testing.answers import Answer, completion, error, record
 from trsllava.testing.server import StubServer
 
 
@@ -236,11 +236,18 @@ def test_content_in_parts_is_put_together():
         assert_right(caption(server))
 
 
-def test_a_reply_without_counts_or_with_odd_ones_still_counts_as_a_call():
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        "many",
+        {"prompt_tokens": None, "completion_tokens": -3},
+        {"prompt_tokens": 10**30, "completion_tokens": True},
+    ],
+)
+def test_a_reply_without_counts_or_with_odd_ones_still_counts_as_a_call(usage):
     def answer(request):
-        body = completion(record(request)).body
-        body["usage"] = {"prompt_tokens": None, "completion_tokens": -3}
-        return completion(record(request)) if request.number > 1 else type(completion(""))(body)
+        return Answer(completion(record(request)).body | {"usage": usage})
 
     with StubServer(answer) as server:
         found = caption(server, 1)

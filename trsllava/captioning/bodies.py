@@ -8,6 +8,7 @@ from trsllava.captioning.captioner import Usage
 from trsllava.captioning.trouble import Trouble
 
 _LARGEST = 8 * 1024 * 1024
+_MOST_TOKENS = 1 << 31
 
 
 async def read_bounded(response: Any) -> None:
@@ -70,5 +71,5 @@ def usage_of(found: Any) -> Usage:
     counts = []
     for name in ("prompt_tokens", "completion_tokens"):
         value = found.get(name) if isinstance(found, dict) else None
-        counts.append(value if isinstance(value, int) and value >= 0 else 0)
+        counts.append(value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0)
     return Usage(counts[0], counts[1], 1)
