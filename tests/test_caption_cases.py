@@ -551,6 +551,18 @@ def test_windows_of_a_scene_share_its_stretch_and_those_without_data_are_counted
     assert server.calls[-1]["sha256"] in before
 
 
+@pytest.mark.parametrize(
+    "options", [("--tile", "-3"), ("--tile", "5"), ("--tile", "64", "--overlap", "64")]
+)
+def test_windows_that_cannot_be_make_no_record_set_even_where_no_scene_is(
+    tmp_path, server, options
+):
+    archive_of(tmp_path / "in", 3)
+    assert options[-2] in in_one_line(run(tmp_path, *asking(server, "in", *options), expect=2))
+    assert server.calls == []
+    assert counts(tmp_path) == (0, 0, 0, 0)
+
+
 # Records that are there
 
 

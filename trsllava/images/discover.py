@@ -63,10 +63,15 @@ def discover(paths: Sequence[str | Path], reading: Reading, prefix: str = "") ->
     Raises
     ------
     UsageError
-        If a path does not exist or is nothing that images can be read from.
+        If a path does not exist or is nothing that images can be read from, or the reading asks
+        for windows that cannot be.
     InputError
         If the prefix can be no part of an id.
     """
+    from trsllava.images.scenes import check_tiles
+
+    # Even where no scene is: such a reading would make a record set of its own.
+    check_tiles(reading)
     if isinstance(paths, str | Path) or not paths:
         raise UsageError("give at least one PATH: " + formats.looked_for())
     before = id_of(prefix) + "/" if prefix else ""

@@ -66,7 +66,7 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
     MissingExtra
         If rasterio is not installed.
     """
-    _check(reading)
+    check_tiles(reading)
     name = os.path.abspath(path)
     try:
         if driver_of(name) is None:
@@ -109,8 +109,8 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
             yield Skipped(f"{'scene' if reading.tile is None else 'window'} without data", empty)
 
 
-def _check(reading: Reading) -> None:
-    """Refuse a tile or an overlap that cannot be."""
+def check_tiles(reading: Reading) -> None:
+    """Raise `UsageError` for a tile or an overlap that cannot be."""
     if reading.tile is None:
         if reading.overlap:
             raise UsageError(f"--overlap {reading.overlap} needs --tile")
@@ -189,4 +189,4 @@ def _datetime(dataset: Any) -> str | None:
     return None
 
 
-__all__ = ["read", "sources"]
+__all__ = ["check_tiles", "read", "sources"]
