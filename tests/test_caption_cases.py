@@ -563,6 +563,16 @@ def test_windows_that_cannot_be_make_no_record_set_even_where_no_scene_is(
     assert counts(tmp_path) == (0, 0, 0, 0)
 
 
+def test_runs_with_a_limit_count_what_they_did_themselves(tmp_path, server):
+    wanted = archive_of(tmp_path / "in", 9)
+    for number, said in ((4, "4 of 4 images"), (3, "3 of 3 images"), (5, "2 of 2 images")):
+        done = run(tmp_path, *asking(server, "in", "--limit", str(number)))
+        assert f"\n{said}, " in done.stderr
+    assert "7 more were done before" in done.stderr
+    assert colours(tmp_path) == wanted
+    assert twice(server) == 0
+
+
 # Records that are there
 
 

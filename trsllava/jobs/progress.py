@@ -15,7 +15,11 @@ class Progress:
     """Adds up what workers report and tells it; may be called from several threads."""
 
     def __init__(
-        self, todo: int, price: tuple[float, float] | None, out: TextIO | None = None
+        self,
+        todo: int,
+        price: tuple[float, float] | None,
+        limit: int | None = None,
+        out: TextIO | None = None,
     ) -> None:
         """Start the clock.
 
@@ -25,11 +29,13 @@ class Progress:
             How many images wait.
         price
             What a million tokens cost, in and out.
+        limit
+            How many images are looked at, at most; None for all.
         out
             Where to tell; stderr unless given.
         """
         self.tally = Tally()
-        self._todo, self._price = todo, price
+        self._todo, self._price, self._limit = todo, price, limit
         self._out = out or sys.stderr
         self._moving = self._out.isatty()
         self._lock = threading.Lock()
@@ -54,6 +60,9 @@ class Progress:
         tally, seconds = self.tally, max(time.monotonic() - self._began, 1e-6)
         rate = tally.images / seconds
         todo = self._todo - tally.adopted
+        if self._limit is not None:
+            # Those done before, and further names of the same bytes, cost nothing of a limit.
+            todo = min(todo, max(self._limit, tally.images))
         left = max(0, todo - tally.images)
         parts = [f"{tally.images} of {todo} images", f"{rate:.1f}/s"]
         if tally.adopted:

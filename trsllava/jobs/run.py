@@ -75,9 +75,7 @@ def run_job(
     view = store.view(job.set)
     waiting = [lot for lot in view.lots if lot.manifest is None and job.has(lot)]
     todo = sum(lot.ref.images for lot in waiting)
-    if limits.images is not None:
-        todo = min(todo, limits.images)
-    progress = Progress(todo, limits.price)
+    progress = Progress(todo, limits.price, limits.images)
     stop = threading.Event()
     left = limits.images
 
