@@ -285,8 +285,11 @@ def test_phone_pictures_are_sent_upright_and_found_in_their_own_hemisphere(tmp_p
         exif.get_ifd(0x8825).update({2: (23.0, 32.0, 0.0), 4: (46.0, 38.0, 0.0), **sides})
         (tmp_path / "in").mkdir(exist_ok=True)
         picture.save(tmp_path / "in" / name, quality=90 + orientation, exif=exif)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "in" / "scanned.tif", exif=exif)
     run(tmp_path, *asking(server, "in"))
-    assert [picture.size for picture in seen] == [(40, 80)] * 3
+    assert [picture.size for picture in seen] == [(40, 80)] * 4
     for picture in seen:
         top, bottom = picture.getpixel((20, 10)), picture.getpixel((20, 70))
         assert top[0] > 150 > top[2]

@@ -36,6 +36,8 @@ _MAGIC = re.compile(
     rb"P[1-6]\s|\0\0\0\x0cjP  |\xff\x4f\xff\x51|....ftypavi[fs]",
     re.DOTALL,
 )
+# ModelPixelScale, ModelTiepoint, ModelTransformation.
+_GEOREFERENCE = frozenset((33550, 33922, 34264))
 # All that decoders raise on bytes that are not what they should be.
 _BROKEN = (
     OSError,
@@ -100,6 +102,23 @@ def is_plain(path: str) -> bool:
             return picture.mode not in DEEP and not _is_deep_tiff(picture)
     except (Unreadable, *_BROKEN):
         return True
+
+
+def is_turned(path: str) -> bool:
+    """Tell whether a TIFF is an ordinary picture that stands upright only when it is turned.
+
+    Of one with a place on Earth the transform is that of the pixels as they are stored.
+    """
+    _hush()
+    try:
+        with open(path, "rb") as file:
+            picture = _opened(file)
+            if picture.format != "TIFF" or picture.mode in DEEP or _is_deep_tiff(picture):
+                return False
+            tags = picture.tag_v2  # type: ignore[attr-defined]
+            return orientation(picture) != 1 and not _GEOREFERENCE & set(tags)
+    except (Unreadable, *_BROKEN):
+        return False
 
 
 def _opened(file: BinaryIO | io.BytesIO) -> "ImageFile":
@@ -227,4 +246,4 @@ def _hush() -> None:
         logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
-__all__ = ["PIXEL_LIMIT", "decode", "is_plain"]
+__all__ = ["PIXEL_LIMIT", "decode", "is_plain", "is_turned"]

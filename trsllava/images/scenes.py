@@ -16,6 +16,7 @@ from typing import Any
 
 from trsllava.errors import InputError, UsageError
 from trsllava.images.bands import choose_bands
+from trsllava.images.decode import is_turned
 from trsllava.images.footprint import footprint_of
 from trsllava.images.notices import say_once
 from trsllava.images.pixels import read
@@ -69,8 +70,10 @@ def sources(path: Path, image: str, reading: Reading) -> Iterator[Found]:
     check_tiles(reading)
     name = os.path.abspath(path)
     try:
-        if driver_of(name) is None:
-            # A picture of another kind, whatever it is called: its decoder will tell.
+        whole = reading.tile is None and reading.bands is None
+        if driver_of(name) is None or (whole and is_turned(name)):
+            # A picture of another kind, whatever it is called, or one that GDAL would not turn
+            # upright: its decoder will tell.
             status = os.stat(name)
             yield Source(image, name, status.st_size, status.st_mtime_ns)
             return
