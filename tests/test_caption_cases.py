@@ -622,6 +622,17 @@ def test_a_picture_replaced_under_its_name_is_found_by_its_new_content_only(tmp_
     assert counts(tmp_path) == (2, 2, 0, 0)
 
 
+def test_metadata_that_comes_too_late_is_said_to_change_nothing(tmp_path, server):
+    archive_of(tmp_path / "in", 2)
+    run(tmp_path, *asking(server, "in"))
+    paint(tmp_path / "in" / "new.png", "red")
+    (tmp_path / "dates.csv").write_text("image,datetime\n0000.png,2024-05-01\nnew.png,2024-05-02\n")
+    done = run(tmp_path, *asking(server, "in", "--metadata", "dates.csv"))
+    assert "the 2 known images keep the place, date and properties" in done.stderr
+    dates = {found.image: found.metadata.datetime for found in open_store(tmp_path / "s").view()}
+    assert dates == {"0000.png": None, "0001.png": None, "new.png": "2024-05-02"}
+
+
 # Trouble on the way
 
 

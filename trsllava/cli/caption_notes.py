@@ -61,6 +61,11 @@ def say_taken(taken: Taken, wish: Wish, root: Path) -> None:
     note("; ".join(parts))
     if wish.metadata is not None and taken.without_metadata:
         note(f"{taken.without_metadata} images are not in the metadata file")
+    if wish.metadata is not None and taken.known:
+        note(
+            f"the {taken.known} known images keep the place, date and properties that they were "
+            "taken in with"
+        )
     if taken.lost:
         note(
             f"{len(taken.lost)} images of the store are not there any more, for example "
