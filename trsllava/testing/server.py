@@ -251,8 +251,9 @@ def main(arguments: list[str] | None = None, out: IO[str] | None = None) -> None
         given.mode, delay=given.delay, port=given.port, log=given.log, revive=given.revive
     ) as server:
         print(server.address, file=out or sys.stdout, flush=True)
-        while server.deaths == 0 or given.revive is not None:
-            time.sleep(0.05)
+        with suppress(KeyboardInterrupt):
+            while server.deaths == 0 or given.revive is not None:
+                time.sleep(0.05)
 
 
 if __name__ == "__main__":
