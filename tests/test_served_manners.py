@@ -1,8 +1,10 @@
 """The served captioner: overload, outages, garbage, time-outs, and pictures that do harm."""
 
 import logging
+import random
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,7 +13,7 @@ from served_kit import assert_right, caption, picture, pictures, run, served
 
 from trsllava.captioning.captioner import Captioned, CaptionerUnavailable, Failed
 from trsllava.captioning.retry_after import retry_after
-from trsllava.testing.answers import Answer, completion, error, record
+from trsllava.testing.answers import Answer, Effect, completion, error, record
 from trsllava.testing.server import StubServer
 
 
@@ -149,6 +151,40 @@ def test_a_server_that_dies_of_the_very_first_picture_is_waited_for_as_one_that_
 def test_a_server_that_breaks_every_connection_blames_no_picture():
     with StubServer("break") as server, pytest.raises(CaptionerUnavailable, match="broke"):
         caption(server, budget=0.5)
+
+
+def test_connections_that_break_now_and_then_while_the_server_lives_blame_no_picture():
+    breaks = random.Random(7)
+
+    def answer(request):
+        good = completion(record(request))
+        return replace(good, effect=Effect.BREAK) if breaks.random() < 0.3 else good
+
+    with StubServer(answer) as server:
+        assert_right(caption(server, 100), 100)
+
+
+def test_a_picture_at_which_the_server_always_hangs_up_is_given_up():
+    with StubServer("break:red") as server:
+        found = caption(server)
+        assert_right(found, but=("red",))
+    assert set(reasons(found).values()) == {"kills_server"}
+
+
+def test_a_request_above_the_limit_of_a_minute_is_not_waited_for():
+    words = "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 31000."
+
+    def answer(request):
+        return error(429, words) if request.colour == "red" else completion(record(request))
+
+    with StubServer(answer) as server:
+        captioner = served(server)
+        run(captioner, [picture("a.png", "blue")])
+        found = run(captioner, pictures())
+        assert_right(found, but=("red",))
+        assert len(colour_calls(server, "red")) == 2
+    assert set(reasons(found).values()) == {"rejected"}
+    assert all(words in outcome.detail for outcome in found.values() if isinstance(outcome, Failed))
 
 
 def test_an_error_with_one_picture_is_that_picture_s_and_with_all_the_server_s():

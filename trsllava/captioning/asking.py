@@ -33,10 +33,15 @@ from trsllava.captioning.trouble import Trouble
 _PATIENT = {"broken": 1, "silent": 1, "error": 2, "unready": 6}
 # So many more when it is alone, and it is to blame; one that is not answered costs minutes.
 _ALONE = {"broken": 2, "silent": 1, "error": 2, "unready": 2}
+# A connection that breaks though the server lives on may be the fault of what lies between.
+_BROKEN_ALIVE = 5
 # These a picture cannot bring about for others: if a plain one fares no better, it counts not.
 _INNOCENT = ("refused", "garbage", "error")
 _REASONS = {
-    "broken": ("kills_server", "the server dies each time it is shown this image alone"),
+    "broken": (
+        "kills_server",
+        "the server dies, or hangs up, each time it is shown this image alone",
+    ),
     "silent": ("timed_out", "the server does not come to an end with this image"),
     "error": ("server_error", "the server fails with this image alone"),
     "unready": ("server_error", "the server goes away when it is shown this image"),
@@ -142,9 +147,10 @@ class Asking:
                         continue
                     if trouble.kind not in _ALONE:
                         raise
+                    lives_on = trouble.kind == "broken" and await self._reach()
                     if not await self._vouch(trouble) and trouble.kind in _INNOCENT:
                         seen.clear()
-                    if seen[trouble.kind] >= _ALONE[trouble.kind]:
+                    if seen[trouble.kind] >= (_BROKEN_ALIVE if lives_on else _ALONE[trouble.kind]):
                         raise Blamed(trouble) from trouble
 
     async def _ask(self, question: Question, gate: Gate = nullcontext) -> tuple[Reply, Terms]:
@@ -201,19 +207,19 @@ class Asking:
             tries += 1
             await self._wait(trouble, tries)
 
-    async def _reach(self) -> None:
-        """Return once the server is there."""
+    async def _reach(self) -> bool:
+        """Return once the server is there, and whether it was so straight away."""
         tries = 0
         while True:
             try:
                 await self._server.models()
             except Trouble as trouble:
                 if trouble.kind not in ("absent", "broken", "silent", "unready"):
-                    return  # it has no list of models, but it answers
+                    return tries == 0  # it has no list of models, but it answers
                 tries += 1
                 await self._wait(trouble, tries)
             else:
-                return
+                return tries == 0
 
     async def _wait(self, trouble: Trouble, tries: int) -> None:
         if trouble.wait:

@@ -30,6 +30,7 @@ _UNREADY = (408, 409, 425, 502, 503, 504, 529)
 _NO_MODEL = re.compile(r"\bmodel\b.{0,200}(?:not found|does not exist|not exist)", re.DOTALL)
 # Some answer so for a response format that they do not know.
 _FORM = re.compile(r"format|schema", re.IGNORECASE)
+_TOO_LARGE = re.compile(r"request (?:is )?too large", re.IGNORECASE)
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -127,7 +128,7 @@ class Server:
         unavailable = self._unavailable(status, code, said, headers)
         if unavailable is not None:
             raise unavailable
-        if status == 429:
+        if status == 429 and not _TOO_LARGE.search(message):
             kind = "busy"
         elif status in _UNREADY:
             kind = "unready"
