@@ -1,8 +1,9 @@
 """The last step before a captioner: a picture of a size that every model takes.
 
-Longest side at most `Reading.side`; both sides at least 28 pixels, the patch of common models;
-at most 20 times as long as it is wide. A picture that is too small is enlarged, one that is too
-slim is padded with grey; below 4 pixels a side nobody could say what it shows.
+Longest side at most `Reading.side`; both sides at least 28 pixels, the patch of common models. A
+picture that is too small is enlarged. A slim one is let be longer, up to 200 times its width, as
+its few pixels would be lost otherwise; one that is slimmer still is padded with grey. Below 4
+pixels a side nobody could say what it shows.
 """
 
 import math
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # Raised whenever the same file would give a captioner other pixels than before.
 PREPARATION = 1
 LEAST_SIDE = 28
-LONGEST_ASPECT = 20
+LONGEST_ASPECT = 200
 SMALLEST = 4
 
 
@@ -30,7 +31,7 @@ def prepare(pixels: "Image", side: int) -> "Image":
     pixels
         An upright RGB picture.
     side
-        The longest side wanted, in pixels, at least 28.
+        The longest side wanted, in pixels, at least 28; slim pictures may be longer.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def prepare(pixels: "Image", side: int) -> "Image":
     Raises
     ------
     Unreadable
-        If a side has fewer than 4 pixels.
+        If a side has fewer than 4 pixels, or would have when it is shown.
     """
     from PIL import Image
 
@@ -50,6 +51,8 @@ def prepare(pixels: "Image", side: int) -> "Image":
             "too_small", f"{width} x {height} pixels: both sides must have at least {SMALLEST}"
         )
     wanted = target(width, height, side)
+    if min(wanted) < SMALLEST:
+        raise Unreadable("too_small", f"{width} x {height} pixels: too slim to show anything")
     if wanted != pixels.size:
         pixels = pixels.resize(wanted, Image.Resampling.LANCZOS, reducing_gap=3.0)
     least = max(LEAST_SIDE, math.ceil(max(wanted) / LONGEST_ASPECT))
@@ -63,7 +66,8 @@ def prepare(pixels: "Image", side: int) -> "Image":
 def target(width: int, height: int, side: int) -> tuple[int, int]:
     """Return the size in which a picture is shown, before it is padded; its aspect is kept."""
     long, short = max(width, height), min(width, height)
-    scale = min(side / long, max(1.0, LEAST_SIDE / short))
+    room = max(side, LEAST_SIDE * min(long / short, LONGEST_ASPECT))
+    scale = min(room / long, max(1.0, LEAST_SIDE / short))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

@@ -119,7 +119,8 @@ class Reading:
     """All that changes the pixels which a captioner sees; part of the fingerprint.
 
     ``tile`` and ``overlap`` cut rasters in windows (pixels), ``bands`` chooses red, green, blue,
-    ``side`` is the longest side in pixels of what a captioner gets.
+    ``side`` is the longest side in pixels of what a captioner gets (slim pictures may be longer,
+    see `prepare`).
     """
 
     tile: int | None = None
