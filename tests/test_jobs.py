@@ -305,3 +305,17 @@ def test_an_archive_that_moved_is_known_and_its_pending_images_are_found_again(
     assert source.path == str(tmp_path / "moved" / "0003.png")
     (tmp_path / "moved" / "0003.png").unlink()
     assert Pictures(view).source("0003.png") is None
+
+
+def test_a_renamed_picture_keeps_its_text_when_another_took_its_name(archive, root, monkeypatch):
+    monkeypatch.setattr("trsllava.store.lots.LOT_IMAGES", 1)
+    caption(root, archive, Colours())
+    (archive / "0000.png").rename(archive / "z.png")
+    paint(archive / "0000.png", "blue", size=(80, 80))
+    caption(root, archive, Colours(), update=True, limits=Limits(images=0))
+    caption(root, archive, Colours(), limits=Limits(images=1))
+    assert sentence(open_store(root).view(), "0000.png") == "A blue field."
+    caption(root, archive, Colours())
+    view = open_store(root).view()
+    assert sentence(view, "z.png") == "A red field."
+    assert balance(view) == (13, 13, 0, 0)

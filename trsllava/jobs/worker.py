@@ -7,8 +7,8 @@ image is settled.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from typing import Any, Protocol
 
 from trsllava.captioning.captioner import Captioner, Failed, Outcome, Prepared
@@ -102,8 +102,7 @@ class Worker:
         try:
             while left and not self._ended():
                 self._isolate(left)
-                for outcome in self._caption(self._pictures(left)):
-                    self._settle(outcome)
+                self._settle_all(self._pictures(left))
                 if self._lot_of and not self._ended():
                     raise TrsllavaError(
                         f"the captioner {self.job.captioner} gave no answer for "
@@ -126,7 +125,13 @@ class Worker:
     def _ended(self) -> bool:
         return self._stop.is_set() or self._exhausted
 
-    def _caption(self, pictures: Iterator[Prepared]) -> Iterator[Outcome]:
+    def _settle_all(self, pictures: Iterator[Prepared]) -> None:
+        # Closed whatever happens: the thread that reads ahead must not outlive the open lots.
+        with closing(self._caption(pictures)) as outcomes:
+            for outcome in outcomes:
+                self._settle(outcome)
+
+    def _caption(self, pictures: Iterator[Prepared]) -> Generator[Outcome, None, None]:
         """Show pictures, read ahead in a thread of their own, to the captioner."""
         ahead = prefetch(pictures, AHEAD)
         asked = self.captioner.caption(self._until_stopped(ahead))
@@ -176,14 +181,14 @@ class Worker:
         """Look alone at pictures that were there when workers died."""
         begun = leftovers(self.store.layout, self.job.set) & left.keys()
         found = list(self._take(left, [name for name in list(left) if name in begun]))
+        others = dict(left)
+        left.clear()  # what was begun comes first in the stream
+        left.update({opened.lot.ref.name: opened.lot for opened in found} | others)
         for opened in found:
-            left[opened.lot.ref.name] = opened.lot  # the rest of it joins the stream
             for row in opened.suspects():
                 if self._ended():
                     return
-                pictures = self._prepared(opened, [row], alone=True)
-                for outcome in self._caption(pictures):
-                    self._settle(outcome)
+                self._settle_all(self._prepared(opened, [row], alone=True))
 
     def _pictures(self, left: dict[str, Lot]) -> Iterator[Prepared]:
         """Yield the pictures of every lot that can be taken."""
@@ -210,7 +215,7 @@ class Worker:
             if opened.is_twin(image, picture):
                 self._report(Tally(records=1, copied=1))
                 continue
-            if "same" in row and self._copy(opened, image, row["same"]):
+            if "same" in row and self._copy(opened, image, row["same"], picture.sha256):
                 continue
             if not self._may_ask():
                 self._exhausted = True
@@ -233,12 +238,12 @@ class Worker:
         opened.fail(image, reason, detail)
         self._report(Tally(quarantined=1, reasons={reason: 1}))
 
-    def _copy(self, opened: OpenLot, image: str, twin: str) -> bool:
-        """Give an image the texts of a twin that was captioned earlier."""
+    def _copy(self, opened: OpenLot, image: str, twin: str, sha256: str) -> bool:
+        """Give an image the texts of a twin that was captioned earlier, from the same bytes."""
         view = self._view = self.store.view(self.job.set)
         place = view.find(twin)
-        if place is None:
-            return False
+        if place is None or view.digest(twin) != sha256:
+            return False  # the twin may have changed since the intake
         opened.copy(image, view.record(place))
         self._report(Tally(records=1, copied=1))
         return True

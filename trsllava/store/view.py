@@ -197,6 +197,14 @@ class View:
                 return next(row for row in rows if row["image"] == image)
         return None
 
+    def digest(self, image: str) -> str | None:
+        """Return the sha256 of what a captioned image's record was made from, or None."""
+        for lot in self.lots:
+            live = self.tombs.get(image, 0) <= lot.intake.number
+            if live and lot.manifest is not None and image in lot.manifest.digests:
+                return lot.manifest.digests[image]
+        return None
+
     @cached_property
     def pending(self) -> int:
         """How many images of the set wait for a captioner."""
