@@ -60,8 +60,8 @@ def distinct(records: Sequence[Record]) -> dict[str, Any]:
     counts = [distinct_in_content(text.text for text in record.texts()) for record in records]
     return {
         "mean": fmean(counts),
-        "min": min(counts),
-        f"records with {ENOUGH} or more": _share([count >= ENOUGH for count in counts]),
+        "least": min(counts),
+        f"{ENOUGH} or more": _share([count >= ENOUGH for count in counts]),
     }
 
 

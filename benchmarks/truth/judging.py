@@ -1,6 +1,6 @@
 """The share of what texts say that other texts of the same image, or of another, say too."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ def truth_table(
     references
         What each image of the split is judged by.
     truth
-        The split; it tells the classes, and which images there are to draw.
+        Tells the classes, and by its records which images there are to draw.
 
     Returns
     -------
@@ -92,9 +92,17 @@ def truth_table(
 
 
 def full_references(truth: Truth) -> dict[str, Facts]:
-    """Return what the frontier record and the human captions of each image say together."""
+    """Return what record and human captions of each image say together."""
     return {
         image: together([facts(text) for text in [*_texts(record), *truth.captions[image]]])
+        for image, record in truth.records.items()
+    }
+
+
+def record_references(truth: Truth) -> dict[str, Facts]:
+    """Return what the record alone of each image says."""
+    return {
+        image: together([facts(text) for text in _texts(record)])
         for image, record in truth.records.items()
     }
 
@@ -106,9 +114,9 @@ def caption_references(truth: Truth) -> dict[str, Facts]:
     }
 
 
-def texts_of(records: Iterable[Record]) -> dict[str, list[str]]:
+def texts_of(truth: Truth) -> dict[str, list[str]]:
     """Return the texts of each record."""
-    return {record.image: _texts(record) for record in records}
+    return {image: _texts(record) for image, record in truth.records.items()}
 
 
 def variants_left_out(truth: Truth) -> dict[str, Judged]:

@@ -132,10 +132,23 @@ def others(
 ) -> dict[str, list[str]]:
     """Draw other images for each, with replacement, of its class or of any.
 
+    Parameters
+    ----------
+    images
+        Those to draw for.
+    truth
+        Its records are drawn from.
+    draws
+        How many for each.
+    seed
+        The same draws the same.
+    same_class
+        Whether only of the same class; images without one then get none.
+
     Returns
     -------
     dict[str, list[str]]
-        ``draws`` images for each that has another to draw; the same whenever asked.
+        The images for each that has another to draw.
     """
     draw = random.Random(seed)
     pool = sorted(truth.records)
