@@ -5,12 +5,11 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from truth.verbatim import Known, jaccard, normalised, sentences
-
 from trsllava.captioning.prompts import load_prompt
 from trsllava.captioning.quality import _loop, objection
 from trsllava.captioning.replies import Reading
 from trsllava.records import FIELDS, Record
+from truth.verbatim import Known, jaccard, normalised, sentences
 
 ALIKE = 0.6
 ENOUGH = 8  # of the fifteen texts of a record

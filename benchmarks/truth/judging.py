@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
+from trsllava.records import Record
 from truth.references import Truth, others
 from truth.words import Facts, facts, together
-
-from trsllava.records import Record
 
 SEED = 1
 DRAWS = 5
