@@ -1,0 +1,139 @@
+"""The captioner that ships: many drafts, of which those are kept that agree best with the picture."""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava.captioning.captioner import Captioned, Failed, Outcome, Prepared
+from trsllava.captioning.prompts import Prompt, load_prompt
+from trsllava.captioning.quality import objection
+from trsllava.captioning.replies import Reading
+from trsllava.embedding.bundled import BundledEmbedder, unit, usable_cores
+from trsllava.light.eye import Eye
+from trsllava.light.writer import SLOTS, Draft, Writer
+from trsllava.records import FIELDS, VARIANTS, Variant
+
+log = logging.getLogger(__name__)
+
+DRAFTS = 3  # for each text
+_ALIKE = 0.6  # the share of words from which on two texts say the same
+_REPETITION = 0.3  # what a text loses by saying what one before it said
+_SURENESS = 0.05  # what a nat a word counts beside the cosine with the picture
+_LETTERS = re.compile(r"[a-z]+")
+
+
+class BuiltinCaptioner:
+    """A small model trained on RSICD and painted scenes: offline, without torch, on any processor.
+
+    Far below a large VLM. Pictures are looked at one by one on a core each, so a record depends
+    on its picture alone.
+
+    Parameters
+    ----------
+    concurrency
+        Pictures at a time; by default as many as cores that this process may use.
+    """
+
+    def __init__(self, *, concurrency: int | None = None) -> None:
+        self._threads = concurrency or usable_cores()
+        self._eye = Eye(threads=1)
+        self._writer = Writer()
+        log.info(
+            "the builtin captioner is small: a large vision-language model writes far better "
+            "records (--captioner openai --base-url URL, or --captioner transformers --model ID)"
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the model, its revision and how it chooses."""
+        return {
+            "captioner": "builtin",
+            "model": self._eye.identity()["name"],
+            "revision": self._writer.revision,
+            "drafts": DRAFTS,
+        }
+
+    def caption(self, images: Iterable[Prepared]) -> Iterator[Outcome]:
+        """Look at pictures, a core each; outcomes come in the order of the pictures."""
+        waiting = iter(images)
+        with ThreadPoolExecutor(self._threads) as pool:
+            begun: list[Future[Outcome]] = []
+            try:
+                while True:
+                    for prepared in islice(waiting, 2 * self._threads - len(begun)):
+                        begun.append(pool.submit(self._look, prepared))
+                    if not begun:
+                        return
+                    yield begun.pop(0).result()
+            finally:
+                for future in begun:
+                    future.cancel()
+
+    def _look(self, prepared: Prepared) -> Outcome:
+        sight = self._eye.see([prepared.pixels])
+        drafts = self._writer.drafts(sight.memory[0], DRAFTS)
+        chosen = choose(drafts, self._agreement(drafts, sight.vectors[0]))
+        if len(chosen) < SLOTS:
+            return Failed(prepared.image, "incomplete", "the builtin captioner found no words")
+        variants = tuple(
+            Variant(*chosen[n : n + len(FIELDS)]) for n in range(0, SLOTS, len(FIELDS))
+        )
+        wrong = objection(Reading(variants), self._prompt, "", self._prompt.language)
+        if wrong is not None:
+            return Failed(prepared.image, wrong.reason, wrong.detail, raw="\n".join(chosen))
+        return Captioned(prepared.image, variants)
+
+    def _agreement(
+        self, drafts: Sequence[Draft], picture: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the cosine of each draft with the picture."""
+        texts = self._encoder.encode([draft.text for draft in drafts])
+        return np.asarray(unit(texts - self._eye.text_mean) @ picture)
+
+    @cached_property
+    def _prompt(self) -> Prompt:
+        return load_prompt("rsrt")
+
+    @cached_property
+    def _encoder(self) -> BundledEmbedder:
+        return BundledEmbedder(threads=1)
+
+
+def choose(drafts: Sequence[Draft], agreement: NDArray[np.float32]) -> list[str]:
+    """Choose a text for every slot.
+
+    Parameters
+    ----------
+    drafts
+        Several for each slot.
+    agreement
+        Of each draft with the picture, (drafts,).
+
+    Returns
+    -------
+    list[str]
+        One text a slot, in their order: the draft that agrees best and is likely, and does not
+        say again what a text before it said; shorter where a slot has no draft.
+    """
+    chosen: list[str] = []
+    said: list[frozenset[str]] = []
+    for slot in range(VARIANTS * len(FIELDS)):
+        best: tuple[float, str, frozenset[str]] | None = None
+        for draft, cosine in zip(drafts, agreement.tolist(), strict=True):
+            if draft.slot != slot:
+                continue
+            words = frozenset(_LETTERS.findall(draft.text.lower()))
+            again = any(len(words & w) >= _ALIKE * len(words | w) for w in said)
+            value = cosine + _SURENESS * draft.sureness - _REPETITION * again
+            if best is None or value > best[0]:
+                best = (value, draft.text, words)
+        if best is not None:
+            chosen.append(best[1])
+            said.append(best[2])
+    return chosen

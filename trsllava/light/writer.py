@@ -1,0 +1,150 @@
+"""Writing texts about what the eye sees, word by word, the same ones every time."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava import resources
+from trsllava.embedding.bundled import read_manifest
+from trsllava.light.eye import FOLDER
+from trsllava.light.vocabulary import END, Vocabulary
+from trsllava.records import canonical_json
+
+SLOTS = 15  # the texts of a record: variant times three plus field
+TOP_P = 0.9
+_SEED = 4
+_SHRINK = 0.75  # ended texts are dropped from a batch when fewer than this share go on
+
+
+class Draft(NamedTuple):
+    """A text for a slot and its mean log probability a word."""
+
+    slot: int
+    text: str
+    sureness: float
+
+
+class Writer:
+    """The small decoder that ships, one picture at a time on one core.
+
+    Parameters
+    ----------
+    temperature
+        How freely it writes; the first draft of every slot takes the likeliest word always.
+    """
+
+    def __init__(self, temperature: float = 0.7) -> None:
+        self._folder = resources.find(FOLDER)
+        self._manifest = read_manifest(self._folder)
+        self._temperature = temperature
+
+    def drafts(self, memory: NDArray[np.float32], each: int) -> list[Draft]:
+        """Write ``each`` drafts for every slot about one picture.
+
+        Parameters
+        ----------
+        memory
+            What the eye keeps of the picture, one row of `Sight.memory`.
+        each
+            How many for each slot; equal ones are given once.
+
+        Returns
+        -------
+        list[Draft]
+            Slot by slot.
+        """
+        slots = np.repeat(np.arange(SLOTS), each)
+        greedy = np.arange(len(slots)) % each == 0
+        chance = np.random.default_rng(_SEED).random((self._longest, len(slots)))
+        depth, heads, part = self._manifest["own"]
+        own = np.zeros((depth, len(slots), heads, 0, part), np.float32)
+        word = len(self.vocabulary) + slots
+        texts: list[list[int]] = [[] for _ in slots]
+        sureness = np.zeros(len(slots))
+        going = np.arange(len(slots))  # the texts that the rows of the batch are
+        ended = np.zeros(len(slots), bool)
+        for step in range(self._longest - 1):
+            scores, own = self._session.run(None, {"word": word, "own": own, "memory": memory})
+            _forbid_repeats(scores, [texts[n] for n in going])
+            word = np.where(
+                greedy[going],
+                scores.argmax(axis=1),
+                _sample(scores / self._temperature, chance[step, going]),
+            )
+            for row, text in enumerate(going):
+                if ended[text]:
+                    continue
+                sureness[text] += scores[row, word[row]]
+                if word[row] == END:
+                    ended[text] = True
+                else:
+                    texts[text].append(int(word[row]))
+            if ended.all():
+                break
+            on = ~ended[going]
+            if on.sum() < _SHRINK * len(going):
+                going, word, own = going[on], word[on], np.ascontiguousarray(own[:, on])
+        lengths = np.array([len(text) + 1 for text in texts])
+        found: dict[tuple[int, str], Draft] = {}
+        for n, slot in enumerate(slots.tolist()):
+            if ended[n] and texts[n]:
+                text = self.vocabulary.text(texts[n])
+                draft = Draft(slot, text, float(sureness[n] / lengths[n]))
+                found.setdefault((slot, text), draft)
+        return list(found.values())
+
+    @property
+    def revision(self) -> str:
+        """A short digest of all that was trained."""
+        files = sorted(self._manifest["sha256"].items())
+        return hashlib.sha256(canonical_json(dict(files))).hexdigest()[:16]
+
+    @property
+    def _longest(self) -> int:
+        return int(self._manifest["longest"])
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words that it knows."""
+        return Vocabulary.load(self._folder / "words.txt")
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(
+            str(self._folder / "writer.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+
+
+def _sample(scores: NDArray[np.float32], chance: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Draw a word for each row from the likeliest that together have `TOP_P`."""
+    best = np.argpartition(-scores, 50, axis=1)[:, :50]
+    found = np.take_along_axis(scores, best, 1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    best, found = np.take_along_axis(best, order, 1), np.take_along_axis(found, order, 1)
+    share = np.exp(found - found[:, :1])
+    share /= share.sum(axis=1, keepdims=True)
+    before = np.cumsum(share, axis=1) - share
+    share[before >= TOP_P] = 0
+    edges = np.cumsum(share, axis=1) / share.sum(axis=1, keepdims=True)
+    return np.asarray(best[np.arange(len(best)), (edges < chance[:, None]).sum(axis=1)])
+
+
+def _forbid_repeats(scores: NDArray[np.float32], texts: Sequence[list[int]]) -> None:
+    """Forbid a word that would make three words in a row stand twice in a text."""
+    for row, text in enumerate(texts):
+        if len(text) < 4:
+            continue
+        last = text[-2:]
+        for at in range(len(text) - 2):
+            if text[at : at + 2] == last:
+                scores[row, text[at + 2]] = -np.inf
