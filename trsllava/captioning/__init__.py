@@ -1,6 +1,6 @@
 """Captioners: what looks at pictures and writes records.
 
-A captioner is found by name: ``openai`` (any compatible server), ``transformers`` (a model on
+A captioner is found by name: ``builtin`` (ships with the package), ``openai`` (any compatible server), ``transformers`` (a model on
 this machine), or a plug-in of the entry point group ``trsllava.captioners``, loaded when named.
 """
 
@@ -23,6 +23,7 @@ from trsllava.errors import InputError, UsageError
 GROUP = "trsllava.captioners"
 # Resolved even in a bare checkout, where no entry points are installed.
 _BUILT_IN = {
+    "builtin": "trsllava.light.captioner:BuiltinCaptioner",
     "openai": "trsllava.captioning.served:ServedCaptioner",
     "transformers": "trsllava.captioning.local:LocalCaptioner",
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Ids = NDArray[np.int32]
 Vectors = NDArray[np.float32]
 
+BUNDLED = ("light", "minilm")  # the models that ship
 BATCH_TOKENS = 512  # activations of 3 MB: what a core's second-level cache holds
 CHUNK = 2048  # texts tokenised at a time; a tokenizer's output is a hundred times its ids
 _UNKNOWN, _START, _END = 100, 101, 102  # [UNK], [CLS], [SEP]
@@ -215,8 +216,9 @@ def verify_models() -> None:
     TrsllavaError
         If a file is missing or differs.
     """
-    folder = resources.find("models/minilm")
-    for name, expected in read_manifest(folder)["sha256"].items():
-        path = folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise TrsllavaError(f"{path} is missing or changed; install trsllava again")
+    for model in BUNDLED:
+        folder = resources.find(f"models/{model}")
+        for name, expected in read_manifest(folder)["sha256"].items():
+            path = folder / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise TrsllavaError(f"{path} is missing or changed; install trsllava again")

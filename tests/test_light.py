@@ -1,0 +1,179 @@
+"""The light models that ship: the eye, the writer, and the captioner made of them."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trsllava import resources
+from trsllava.captioning import Captioned, Prepared, load_captioner
+from trsllava.embedding.bundled import BundledEmbedder, unit
+from trsllava.errors import InputError, UsageError
+from trsllava.light.captioner import BuiltinCaptioner, choose
+from trsllava.light.eye import FOLDER, Eye, fit
+from trsllava.light.vocabulary import Vocabulary, join_words, split_words
+from trsllava.light.writer import SLOTS, Draft, Writer
+from trsllava.testing import check_captioner
+
+PAINTER = resources.load_script("datasets/sample_archive.py")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """One scene of every kind, with seeds that neither training nor the sample archive uses."""
+    painted = [PAINTER.scene(kind, 77_000_000 + n) for n, kind in enumerate(PAINTER.KINDS)]
+    return {scene.facts.kind: Image.fromarray(scene.pixels) for scene in painted}
+
+
+@pytest.fixture(scope="module")
+def records(scenes):
+    captioner = BuiltinCaptioner()
+    prepared = [Prepared(kind, picture) for kind, picture in scenes.items()]
+    return {outcome.image: outcome for outcome in captioner.caption(prepared)}
+
+
+def test_words_and_texts_are_the_same_thing():
+    text = "A blue-grey roof, the house's yard (small). Trees stand around it; a road: dry soil."
+    assert join_words(split_words(text)) == text.replace(": dry", ": Dry")
+    vocabulary = Vocabulary(["a", "tree", "."])
+    assert vocabulary.numbers("A tree.") == [1, 2, 3]
+    assert vocabulary.text([1, 2, 3]) == "A tree."
+    assert vocabulary.numbers("A bush.") is None
+    assert len(vocabulary) == 4
+
+
+def test_the_eye_sees_the_same_whatever_the_batch_and_the_threads(scenes):
+    pictures = list(scenes.values())[:6]
+    together = Eye(threads=2).vectors(pictures)
+    assert together.shape == (6, 384)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    alone = np.concatenate([Eye(threads=1).vectors([picture]) for picture in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1"])
+def test_the_eye_takes_pictures_of_any_mode_and_size(mode):
+    assert Eye().vectors([Image.new(mode, (37, 90)), Image.new(mode, (1, 1))]).shape == (2, 384)
+    assert Eye().vectors([]).shape == (0, 384)
+    assert fit(Image.new(mode, (700, 20))).shape == (260, 260, 3)
+
+
+def test_an_eye_needs_a_thread():
+    with pytest.raises(InputError, match="thread"):
+        Eye(threads=0)
+
+
+def test_the_head_finds_painted_scenes_by_what_is_said_of_them(scenes):
+    said = {
+        "harbour": "ships moored at piers in a harbour",
+        "airport": "planes at an airport with a runway",
+        "forest": "a dense green forest",
+        "parking": "cars in a parking lot",
+        "beach": "waves on a sandy beach",
+        "tennis_courts": "tennis courts",
+        "desert": "sand dunes in a desert",
+        "solar_farm": "rows of solar panels",
+    }
+    eye = Eye()
+    pictures = eye.vectors(list(scenes.values()))
+    texts = unit(BundledEmbedder().encode(list(said.values())) - eye.text_mean)
+    kinds = list(scenes)
+    found = [kinds[n] for n in (texts @ pictures.T).argmax(axis=1)]
+    assert sum(a == b for a, b in zip(found, said, strict=True)) >= 7, found
+
+
+def test_drafts_are_the_same_every_time_and_of_every_slot(scenes):
+    sight = Eye(threads=1).see([scenes["harbour"]])
+    first, second = (Writer().drafts(sight.memory[0], 2) for _ in range(2))
+    assert first == second
+    assert {draft.slot for draft in first} == set(range(SLOTS))
+    assert all(draft.text and draft.sureness < 0 for draft in first)
+    assert len({draft.text for draft in first}) > SLOTS
+
+
+def test_a_chosen_text_agrees_is_likely_and_does_not_repeat():
+    drafts = [Draft(slot, f"text {slot} alone", -1.0) for slot in range(SLOTS)]
+    drafts += [Draft(0, "a better text", -1.0), Draft(1, "a better text", -1.0)]
+    agreement = np.full(len(drafts), 0.2, np.float32)
+    agreement[-2:] = 0.4
+    chosen = choose(drafts, agreement)
+    assert chosen[0] == "a better text"
+    assert chosen[1] == "text 1 alone"  # the better one is said already
+    assert len(choose(drafts[1:-2], agreement[1:-2])) == SLOTS - 1
+
+
+def test_records_pass_all_checks_and_name_what_is_painted(records):
+    assert all(isinstance(record, Captioned) for record in records.values()), records
+    wanted = {
+        "harbour": ("ship", "pier"),
+        "airport": ("plane", "runway", "aircraft"),
+        "forest": ("forest", "trees"),
+        "parking": ("car",),
+        "beach": ("beach", "sand"),
+        "storage_tanks": ("tank",),
+        "railway": ("track", "rail", "train"),
+        "solar_farm": ("solar", "panel"),
+        "stadium": ("stadium",),
+        "lake": ("lake", "water"),
+    }
+    missed = [
+        kind
+        for kind, words in wanted.items()
+        if not any(word in str(records[kind].variants).lower() for word in words)
+    ]
+    assert len(missed) <= 1, missed
+
+
+def test_a_record_depends_on_its_picture_alone(scenes, records):
+    some = list(scenes)[3:6]
+    alone = BuiltinCaptioner(concurrency=1)
+    for kind in reversed(some):
+        (outcome,) = alone.caption([Prepared("x", scenes[kind])])
+        assert outcome.variants == records[kind].variants
+
+
+def test_variants_differ_in_content(records):
+    for record in records.values():
+        kept: list[frozenset[str]] = []
+        for text in (text for variant in record.variants for text in variant.texts()):
+            words = frozenset(split_words(text)) - set(".,;:")
+            if all(len(words & other) < 0.6 * len(words | other) for other in kept):
+                kept.append(words)
+        assert len(kept) >= 8, record
+
+
+def test_it_keeps_the_protocol_of_captioners():
+    captioner = load_captioner("builtin", concurrency=1)
+    check_captioner(captioner)
+    identity = captioner.identity()
+    assert identity["captioner"] == "builtin"
+    assert identity["model"] == "light-1"
+    json.dumps(identity)
+    with pytest.raises(UsageError, match="builtin"):
+        load_captioner("builtin", model="other")
+
+
+def test_torch_is_not_loaded():
+    code = (
+        "import sys; from PIL import Image\n"
+        "from trsllava.captioning import load_captioner, Prepared\n"
+        "captioner = load_captioner('builtin')\n"
+        "print(len(list(captioner.caption([Prepared('x', Image.new('RGB', (64, 64)))]))))\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["1", "False"], done.stderr
+
+
+def test_what_ships_is_what_the_manifest_says_and_small():
+    folder = resources.find(FOLDER)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, digest in manifest["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 30_000_000
+    assert manifest["training"]["config"]["writer"]["epochs"] == len(manifest["training"]["curve"])
