@@ -173,7 +173,7 @@ def print_hits(answer: "Answer", explain: bool) -> None:
         data(f"{hit.rank:3} {hit.score:5.2f}  {place}{when}{'  (weak)' if hit.weak else ''}")
         data(f'           "{hit.evidence}" ({hit.field} {hit.variant})')
         if explain and hit.explanation is not None:
-            _print_explanation(hit.explanation)
+            _print_explanation(hit.explanation, query.mode)
     weak = len(answer.hits) - len(shown)
     if not shown and answer.hits:
         data(f'nothing in this archive answers "{query.text}"')
@@ -189,12 +189,13 @@ def print_hits(answer: "Answer", explain: bool) -> None:
         note(f"{weak} more images are no answer (score below 0.50); see them with --min-score 0")
 
 
-def _print_explanation(explanation: "Explanation") -> None:
+def _print_explanation(explanation: "Explanation", mode: str) -> None:
     e = explanation
     matched = ", ".join(e.matched) or "none"
     data(
         f"           {e.raw:.2f} = {e.meaning:.2f} meaning (cosine {e.cosine:.3f}) "
         f"+ {e.words:.2f} words (BM25 {e.bm25:.2f}: {matched})"
+        + (f" + {e.picture:.2f} picture (cosine {e.similarity:.3f})" if mode == "fused" else "")
     )
     if e.unwanted is not None:
         data(f"           score lowered by {e.unwanted:.0%} for what must not be there")

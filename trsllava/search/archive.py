@@ -15,9 +15,9 @@ from trsllava.index.generation import Generation, open_generation
 from trsllava.index.scoring import Mode
 from trsllava.index.selector import Selector
 from trsllava.records import bounding_box, time_span
-from trsllava.search.pictures import Pictures
 from trsllava.search.query import Answer, Hit, Query, Sort
 from trsllava.search.searcher import Searcher
+from trsllava.store.pictures import Pictures
 from trsllava.store.store import Store, open_store
 from trsllava.store.view import View
 
@@ -54,7 +54,7 @@ class Archive:
         top
             How many hits.
         mode
-            ``hybrid``, ``dense`` or ``lexical``.
+            ``hybrid``, ``dense``, ``lexical``, or ``fused`` where the index has picture vectors.
         where
             Property values that must be as given.
         bbox
