@@ -115,10 +115,14 @@ class TextVectors:
             twins.append(seen.setdefault(digest, place))
         return np.array(twins, dtype=np.int64)
 
+    def of(self, row: int) -> NDArray[np.float32]:
+        """Return the vectors of one image, in the record's order."""
+        (block,) = self.blocks(np.array([row]))
+        return block.vectors
+
     def cosines(self, query: NDArray[np.float32], row: int) -> NDArray[np.float32]:
         """Return the cosine of a query with each text of one image, in the record's order."""
-        (block,) = self.blocks(np.array([row]))
-        return np.asarray(block.vectors @ query, dtype=np.float32)
+        return np.asarray(self.of(row) @ query, dtype=np.float32)
 
 
 class VectorIndex(Protocol):

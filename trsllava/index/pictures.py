@@ -89,8 +89,8 @@ class PictureVectors:
 
     def vector(self, row: int) -> NDArray[np.float32] | None:
         """Return the vector of one image, or None if it has none."""
-        (block,) = self._vectors.blocks(np.array([row]))
-        return block.vectors[0] if block.vectors.any() else None
+        (vector,) = self._vectors.of(row)
+        return vector if vector.any() else None
 
     def first_twins(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return for each of ``rows`` the place in it of the first image with an equal vector."""
