@@ -85,6 +85,26 @@ def check_fits(eye: PictureEmbedder, embedder: Embedder) -> None:
         )
 
 
+def directions(texts: NDArray[np.float32], text_mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where the pictures of texts lie.
+
+    Parameters
+    ----------
+    texts
+        Unit vectors (texts, dimension) of the text encoder; zeros for one that it cannot read.
+    text_mean
+        That of the eye, (dimension,).
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Unit vectors, or zeros, of the same shape.
+    """
+    moved = np.where(texts.any(axis=1, keepdims=True), texts - text_mean, 0)
+    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.asarray(moved / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
+
+
 def look(
     eye: PictureEmbedder, found: Iterable[tuple[Key, Source | None]]
 ) -> Iterator[tuple[Key, NDArray[np.float32] | str]]:

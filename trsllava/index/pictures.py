@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from trsllava.embedding.pictures import directions
 from trsllava.errors import StoreDamaged
 from trsllava.index.dense import TextVectors
 from trsllava.index.manifest import PictureFacts
@@ -41,21 +42,8 @@ class PictureVectors:
         self._text_mean, self._centre = text_mean, centre
 
     def directions(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return where the pictures of texts lie: unit vectors, or zeros for an unreadable text.
-
-        Parameters
-        ----------
-        texts
-            Unit vectors of the text encoder, or zeros, (texts, dimension).
-
-        Returns
-        -------
-        NDArray[np.float32]
-            Of the same shape.
-        """
-        moved = np.where(texts.any(axis=1, keepdims=True), texts - self._text_mean, 0)
-        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        return np.asarray(moved / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
+        """Return where the pictures of texts lie (`trsllava.embedding.pictures.directions`)."""
+        return directions(texts, self._text_mean)
 
     def scores(self, texts: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return how well pictures answer texts.
