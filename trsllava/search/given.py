@@ -23,7 +23,11 @@ _NEIGHBOURS = 1_000  # ids on each side among which one that was mistyped is loo
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is known of the image: its row if it is indexed, unit vectors of texts and picture."""
+    """What is known of the image.
+
+    ``row`` is its row if it is indexed, ``texts`` the mean of its texts' vectors and ``picture``
+    its picture's, both of unit length.
+    """
 
     row: int | None
     texts: NDArray[np.float32] | None

@@ -1,7 +1,7 @@
 """Images like one that is given, told by their texts and their pictures as far as there are any.
 
-By texts: the mean of the given image's text vectors is asked like a query. By pictures: the cosine
-of two pictures. How alike two images are by chance differs from image to image, so each part is
+By texts: the cosine between the means of two images' text vectors. By pictures: that between the
+pictures' vectors. How alike two images are by chance differs from image to image, so each part is
 measured against a sample of the archive: its median is nothing special, and three of its
 deviations above that are the limit of what chance explains (docs/scoring.md).
 """
@@ -114,11 +114,9 @@ _Part = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 def _by_texts(generation: Generation, given: Given) -> _Part | None:
-    """Return what texts tell of rows: how well they answer the mean of the given ones."""
-    if given.texts is None:
-        return None
-    asked = given.texts[None]
-    return lambda rows: generation.vectors.scores(asked, rows)[0]
+    """Return what texts tell of rows: how near their mean is to that of the given ones."""
+    mean = given.texts
+    return None if mean is None else lambda rows: generation.vectors.mean_cosines(mean, rows)
 
 
 def _by_picture(generation: Generation, given: Given) -> _Part | None:
