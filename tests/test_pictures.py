@@ -145,6 +145,35 @@ def test_images_whose_picture_is_not_at_hand_score_by_their_texts_and_are_said(
     assert max(places) < min(others)  # and no punishment
 
 
+def test_without_a_single_picture_a_fused_query_ranks_as_a_hybrid_one(tmp_path, encoder, eye):
+    store = give(tmp_path, COLOURS)
+    shutil.rmtree(tmp_path / "images")
+    build_index(store, encoder, eye=eye)
+    assert pictured(store) == 0
+    for text in ("red", "field caption 1 of 07.png", "one of 20.png"):
+        ranked = [
+            [hit.image for hit in ask(store, encoder, text, mode=m)] for m in ("fused", "hybrid")
+        ]
+        assert ranked[0] == ranked[1]
+
+
+def test_a_query_that_the_encoder_cannot_read_is_answered_by_its_words(store, encoder, eye):
+    build_index(store, encoder, eye=eye)
+
+    class Illiterate(StubEncoder):
+        def encode_queries(self, texts):
+            found = super().encode_queries(texts)
+            found[[text == "07" for text in texts]] = 0
+            return found
+
+    answer = searcher_of(store, Illiterate()).search(Query("07", mode="fused"))
+    assert (answer.query.mode, answer.hits[0].image) == ("lexical", "07.png")
+    assert any("words alone" in note for note in answer.notes)
+    matrix = searcher_of(store, Illiterate()).score_matrix(["07"], np.arange(30), "fused")
+    assert int(np.argmax(matrix[0])) == 7
+    assert np.unique(np.delete(matrix[0], 7)).size == 1  # and pictures tell nothing of it
+
+
 def test_pictures_that_were_missing_are_looked_for_again_only_when_asked(
     tmp_path, encoder, eye, caplog
 ):

@@ -107,7 +107,8 @@ def find_similar(
         for rank, at in enumerate(order, start=1)
     )
     elapsed = 1000 * (time.perf_counter() - started)
-    return Alike(image, given.mode, hits, elapsed, (*searcher.notes, *notes))
+    name = image if given.row is None else generation.images[given.row]
+    return Alike(name, given.mode, hits, elapsed, (*searcher.notes, *notes))
 
 
 _Part = Callable[[NDArray[np.int64]], NDArray[np.float32]]
