@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as name:
     texts = np.concatenate([block.vectors for block in generation.vectors.blocks(rows)])
     starts = np.cumsum([0, *generation.places[:-1, 3]])
     bm25, share = generation.words.matrices(own)
-    parts = Parts(generation.vectors.scores(vectors, rows), bm25, share)
+    parts = Parts(generation.vectors.scores(vectors, rows), bm25, share, np.zeros_like(bm25))
     scored = score_archive(searcher, dataset, "hybrid")
     best = np.maximum.reduceat(vectors @ texts.T, starts, axis=1)
 

@@ -47,3 +47,38 @@ def record_line(image, word="field"):
 def write_lines(path, lines):
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     return path
+
+
+class ColourEye:
+    """Sees the colour of a picture, and puts it where its encoder puts the colour's name."""
+
+    def __init__(self, encoder, revision="1"):
+        self.encoder, self.revision = encoder, revision
+        self.dimension = encoder.dimension
+        self.text_mean = np.full(self.dimension, 0.02, np.float32)
+        self.looked = 0
+
+    def identity(self):
+        return {
+            "name": "colour",
+            "revision": self.revision,
+            "encoder": self.encoder.identity()["name"],
+        }
+
+    def vectors(self, pictures):
+        names = []
+        for picture in pictures:
+            means = np.asarray(picture.convert("RGB"), np.float32).mean(axis=(0, 1))
+            names.append(("red", "green", "blue")[int(means.argmax())])
+        self.looked += len(names)
+        moved = self.encoder.encode_queries(names) - self.text_mean
+        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+def paint_colours(folder, colours):
+    """Pictures of one colour each; ``colours`` maps file names to names of colours."""
+    from PIL import Image
+
+    for name, colour in colours.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), colour).save(folder / name)

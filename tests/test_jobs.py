@@ -21,9 +21,9 @@ from trsllava.errors import ConflictError
 from trsllava.images.source import Reading
 from trsllava.jobs.run import Limits
 from trsllava.jobs.worker import Suspicious
-from trsllava.search.pictures import Pictures
 from trsllava.store.importing import import_files
 from trsllava.store.maintenance import compact, remove_images
+from trsllava.store.pictures import Pictures
 from trsllava.store.store import create_store, open_store
 from trsllava.upkeep.prune import prune
 from trsllava.upkeep.status import status_of

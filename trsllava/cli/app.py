@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import trsllava
-from trsllava.cli import audit, caption, demo, evaluate, prompts, query, records, upkeep
+from trsllava.cli import audit, caption, demo, evaluate, prompts, query, records, similar, upkeep
 
 app = typer.Typer(
     help="Find overhead images by saying what is in them.",
@@ -39,6 +39,7 @@ for command in (
     records.import_,
     upkeep.index,
     query.query,
+    similar.similar,
     evaluate.evaluate,
     records.export,
     records.remove,

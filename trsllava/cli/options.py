@@ -11,7 +11,11 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ModeOption = Annotated[
-    str, typer.Option(metavar="MODE", help="hybrid, dense (meaning) or lexical (words).")
+    str,
+    typer.Option(
+        metavar="MODE",
+        help="hybrid, dense (meaning), lexical (words), or fused (hybrid and pictures).",
+    ),
 ]
 RecordsOption = Annotated[
     str | None,

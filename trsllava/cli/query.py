@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trsllava.cli.filters import (
+    BboxOption,
+    SinceOption,
+    UntilOption,
+    WhereOption,
+    read_filters,
+)
 from trsllava.cli.options import DEFAULT_STORE, JsonOption, ModeOption, RecordsOption
 from trsllava.cli.show import as_json, data, note
-from trsllava.errors import InputError, UsageError
+from trsllava.errors import UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from trsllava.records import BBox
     from trsllava.search.query import Answer, Explanation
 
 
@@ -37,20 +41,10 @@ def query(
     sort: Annotated[
         str, typer.Option(metavar="ORDER", help="score, or date: the newest that answer first.")
     ] = "score",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="K=V", help="A property that must be so; may be repeated."),
-    ] = None,
-    bbox: Annotated[
-        str | None,
-        typer.Option(metavar="W,S,E,N", help="Degrees that the footprint must meet."),
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="D", help="Not earlier than this date or time (UTC).")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="D", help="Not later than this date or time (UTC).")
-    ] = None,
+    where: WhereOption = None,
+    bbox: BboxOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     min_score: Annotated[
         float | None, typer.Option(metavar="X", help="The least score of a hit, 0 to 1.")
     ] = None,
@@ -84,15 +78,16 @@ def query(
         raise UsageError("--html, --paths and --explain need a TEXT, not --queries")
     if text is not None:  # in a locale without UTF-8 the text arrives as escaped bytes
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    filters = read_filters(where, bbox, since, until)
     asked = Query(
         text=text if text is not None else "?",
         without=not_,
         top=top,
         mode=mode,  # type: ignore[arg-type]  # checked by Query
-        where=tuple(_property(entry) for entry in where or ()),
-        bbox=None if bbox is None else _box(bbox),
-        since=None if since is None else _date("--since", since)[0],
-        until=None if until is None else _date("--until", until)[1],
+        where=filters.where,
+        bbox=filters.bbox,
+        since=filters.since,
+        until=filters.until,
         min_score=min_score,
         sort=sort,  # type: ignore[arg-type]
     )
@@ -126,32 +121,6 @@ def _body(answer: "Answer", explain: bool) -> dict[str, object]:
     return body
 
 
-def _property(entry: str) -> tuple[str, str]:
-    key, equals, value = entry.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--where {entry!r}: KEY=VALUE expected")
-    return key, value
-
-
-def _box(text: str) -> "BBox":
-    from trsllava.records import bounding_box
-
-    try:
-        return bounding_box([float(part) for part in text.split(",")])
-    except (ValueError, InputError) as error:
-        reason = error if isinstance(error, InputError) else "W,S,E,N in degrees expected"
-        raise UsageError(f"--bbox {text!r}: {reason}") from error
-
-
-def _date(option: str, text: str) -> "tuple[datetime, datetime]":
-    from trsllava.records import time_span
-
-    try:
-        return time_span(text)
-    except InputError as error:
-        raise UsageError(f"{option}: {error}") from error
-
-
 def _print_paths(answer: "Answer") -> None:
     for hit in answer.hits:
         if hit.path is None:
@@ -173,7 +142,7 @@ def print_hits(answer: "Answer", explain: bool) -> None:
         data(f"{hit.rank:3} {hit.score:5.2f}  {place}{when}{'  (weak)' if hit.weak else ''}")
         data(f'           "{hit.evidence}" ({hit.field} {hit.variant})')
         if explain and hit.explanation is not None:
-            _print_explanation(hit.explanation)
+            _print_explanation(hit.explanation, query.mode)
     weak = len(answer.hits) - len(shown)
     if not shown and answer.hits:
         data(f'nothing in this archive answers "{query.text}"')
@@ -189,12 +158,13 @@ def print_hits(answer: "Answer", explain: bool) -> None:
         note(f"{weak} more images are no answer (score below 0.50); see them with --min-score 0")
 
 
-def _print_explanation(explanation: "Explanation") -> None:
+def _print_explanation(explanation: "Explanation", mode: str) -> None:
     e = explanation
     matched = ", ".join(e.matched) or "none"
     data(
         f"           {e.raw:.2f} = {e.meaning:.2f} meaning (cosine {e.cosine:.3f}) "
         f"+ {e.words:.2f} words (BM25 {e.bm25:.2f}: {matched})"
+        + (f" + {e.picture:.2f} picture (cosine {e.similarity:.3f})" if mode == "fused" else "")
     )
     if e.unwanted is not None:
         data(f"           score lowered by {e.unwanted:.0%} for what must not be there")

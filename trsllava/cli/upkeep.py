@@ -20,31 +20,52 @@ def index(
             "index's present one unless given.",
         ),
     ] = None,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images",
+            help="Also look at the pictures, with the light head; later runs keep this up.",
+        ),
+    ] = False,
     records: RecordsOption = None,
 ) -> None:
-    """Bring the index up to date with the records."""
+    """Bring the index up to date with the records, and with --images with the pictures."""
     from trsllava.embedding import DEFAULT_EMBEDDER, load_embedder
+    from trsllava.embedding.pictures import load_eye
     from trsllava.errors import StoreDamaged
     from trsllava.index.build import build_index
     from trsllava.index.manifest import read_current
     from trsllava.store.store import open_store
 
     opened = open_store(store)
-    if embedder is None:
-        try:
-            current = read_current(opened.layout, opened.view(records).set)
-        except StoreDamaged as error:
+    current = None
+    try:
+        current = read_current(opened.layout, opened.view(records).set)
+    except StoreDamaged as error:
+        if embedder is None:
             raise StoreDamaged(
                 f"{error}; name the encoder: trsllava index --embedder ID"
             ) from error
-        embedder = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
+    known = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
+    encoder = load_embedder(embedder or known)
+    kept = current is not None and current.pictures is not None
+    if kept and not images and encoder.identity()["name"] != known:
+        note(f"the picture vectors fit the encoder {known} alone: this index is without")
+        kept = False
     with resumable("trsllava index"):
-        manifest = build_index(opened, load_embedder(embedder), records=records)
+        manifest = build_index(
+            opened,
+            encoder,
+            records=records,
+            eye=load_eye() if images or kept else None,
+            look_again=images,
+        )
     for field, count in manifest.too_long.items():
         note(f"{count} {field} texts are longer than the encoder's window")
     note(
         f"index {manifest.name} of {store}: {manifest.images} images, {manifest.texts} texts, "
         f"encoder {manifest.embedder['name']}, {manifest.kind}"
+        + (f", {manifest.pictures.images} pictures" if manifest.pictures else "")
     )
 
 

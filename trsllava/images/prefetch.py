@@ -1,14 +1,14 @@
 """Work done ahead: a thread decodes the next pictures while a model looks at the last ones."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from threading import Condition, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def prefetch(items: Iterator[T], ahead: int) -> Iterator[T]:
+def prefetch(items: Iterator[T], ahead: int) -> Generator[T, None, None]:
     """Yield the items in order while a thread keeps the next ones ready.
 
     An error of ``items`` is raised after what came before it. Closing this generator stops the

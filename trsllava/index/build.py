@@ -1,4 +1,7 @@
-"""Building a generation: embed what is new, index everything, publish it in one rename."""
+"""Building a generation: embed what is new, index everything, publish it in one rename.
+
+Picture vectors are made where an eye is given, and named by the generation like those of texts.
+"""
 
 import json
 import logging
@@ -7,20 +10,24 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trsllava import resources
 from trsllava.embedding import CANARY, Embedder, fingerprint
+from trsllava.embedding.pictures import PictureEmbedder, check_fits
 from trsllava.embedding.vectors import SegmentVectors, embed_segment, read_vectors
 from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
-from trsllava.index.dense import FLAT_TEXTS, IvfIndex, TextVectors
-from trsllava.index.generation import TEXTS, load_generation, open_vectors
+from trsllava.index.banks import measure
+from trsllava.index.dense import FLAT_TEXTS, IvfIndex
+from trsllava.index.generation import ROW, SEGMENT, TEXTS, load_generation, open_vectors
 from trsllava.index.manifest import Kind, Manifest, make_current, read_current
-from trsllava.index.scoring import Parts, Scale, measure_scale
+from trsllava.index.pictures import open_pictures
+from trsllava.index.scoring import Scale
+from trsllava.index.seen import Seen, look_at_all, same_pictures
 from trsllava.index.words import Words
 from trsllava.records import Metadata
 from trsllava.store.files import lock, publish, seal, sha256_of, sweep, sync_folder
@@ -30,11 +37,15 @@ from trsllava.store.view import Place, View
 
 log = logging.getLogger(__name__)
 
-_SAMPLE = 20_000  # images that the scale is measured on
-
 
 def build_index(
-    store: Store, embedder: Embedder, kind: Kind | None = None, records: str | None = None
+    store: Store,
+    embedder: Embedder,
+    kind: Kind | None = None,
+    records: str | None = None,
+    eye: PictureEmbedder | None = None,
+    *,
+    look_again: bool = False,
 ) -> Manifest:
     """Bring the index up to date with the records.
 
@@ -48,6 +59,10 @@ def build_index(
         ``flat`` (exact) or ``ivf`` (quantised); chosen by the number of texts unless given.
     records
         The record set; the current one unless given.
+    eye
+        What turns pictures into vectors; without it the index has none of them.
+    look_again
+        Whether pictures that have no vector yet are looked for again.
 
     Returns
     -------
@@ -58,8 +73,12 @@ def build_index(
     ------
     IndexUnusable
         If the store has no records yet.
+    UsageError
+        If the eye's vectors cannot be compared with the embedder's.
     """
     layout = store.layout
+    if eye is not None:
+        check_fits(eye, embedder)
     with lock(layout.index / "lock", "trsllava index", wait=600.0):
         view = store.view(records)
         if view.records == 0:
@@ -67,22 +86,23 @@ def build_index(
                 f"no records yet in {store.root}; make some with: trsllava caption PATH, or give "
                 "it some with: trsllava import FILE"
             )
-        key = fingerprint(embedder)
+        sweep(layout.vectors)
+        seen = None if eye is None else look_at_all(view, eye, again=look_again)
         current = _current(layout, view.set)
         if (
             current
-            and (current.head, current.fingerprint) == (view.head, key)
+            and (current.head, current.fingerprint) == (view.head, fingerprint(embedder))
             and current.segments == view.segments
             and (kind in (None, current.kind))
+            and same_pictures(current, seen)
             and _is_whole(layout, current)
         ):
             return current
-        sweep(layout.vectors)
         for leftover in layout.index.glob(".building-*"):
             shutil.rmtree(leftover)
         vectors = [embed_segment(layout, ref, embedder) for ref in view.segments]
         folder = layout.index / f".building-{os.getpid()}"
-        manifest = _build(view, vectors, embedder, kind, folder)
+        manifest = _build(view, vectors, embedder, kind, folder, seen)
         final = layout.index / manifest.name
         folder.rename(final)
         sync_folder(layout.index)
@@ -122,6 +142,7 @@ def _build(
     embedder: Embedder,
     kind: Kind | None,
     folder: Path,
+    seen: Seen | None,
 ) -> Manifest:
     """Write every file of a generation into ``folder`` and return its manifest."""
     folder.mkdir(parents=True)
@@ -162,23 +183,14 @@ def _build(
             kind = "flat"
         else:
             index.save(folder / "ivf.faiss")
-    sample = np.arange(0, len(found), max(1, -(-len(found) // _SAMPLE)))
-    banks = [_bank_parts(name, embedder, opened, words, sample) for name in _BANKS]
-    scale = measure_scale(banks[0], banks[1])
+    pictures = None
+    if seen is not None:
+        where = places[:, SEGMENT], places[:, ROW]
+        facts = seen.facts(*where)
+        draft = replace(draft, pictures=facts)
+        pictures = open_pictures(view.layout, facts, view.segments, *where)
+    scale = measure(embedder, len(found), opened, words, pictures)
     return _seal_folder(folder, draft, kind, scale)
-
-
-_BANKS = ("query_bank.txt", "offtopic_bank.txt")
-
-
-def _bank_parts(
-    name: str, embedder: Embedder, vectors: TextVectors, words: Words, rows: NDArray[np.int64]
-) -> Parts:
-    """Return the parts of a bank of queries for some images."""
-    lines = resources.find(f"datasets/{name}").read_text(encoding="utf-8").splitlines()
-    queries = [line for line in lines if line and not line.startswith("#")]
-    bm25, share = words.matrices(queries)[:, :, rows]
-    return Parts(vectors.scores(embedder.encode_queries(queries), rows), bm25, share)
 
 
 def _places(view: View, vectors: list[SegmentVectors], found: list[Place]) -> NDArray[np.int64]:

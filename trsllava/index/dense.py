@@ -104,6 +104,30 @@ class TextVectors:
                 found[part, at] = log_mean_exp(cosines, block.starts).T
         return found
 
+    def mean_cosines(
+        self, direction: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return how near the means of images' texts are to a direction.
+
+        Parameters
+        ----------
+        direction
+            A unit vector, (dimension,).
+        rows
+            The images, ascending.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Cosines, (len(rows),); 0 for an image whose texts the encoder cannot read.
+        """
+        found = np.empty(len(rows), dtype=np.float32)
+        for block in self.blocks(rows):
+            sums = np.add.reduceat(block.vectors, block.starts, axis=0)
+            lengths = np.maximum(np.linalg.norm(sums, axis=1), np.float32(1e-12))
+            found[np.searchsorted(rows, block.rows)] = sums @ direction / lengths
+        return found
+
     def first_twins(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return for each of ``rows`` the place in it of the first image with equal vectors."""
         seen: dict[bytes, int] = {}
@@ -115,10 +139,14 @@ class TextVectors:
             twins.append(seen.setdefault(digest, place))
         return np.array(twins, dtype=np.int64)
 
+    def of(self, row: int) -> NDArray[np.float32]:
+        """Return the vectors of one image, in the record's order."""
+        (block,) = self.blocks(np.array([row]))
+        return block.vectors
+
     def cosines(self, query: NDArray[np.float32], row: int) -> NDArray[np.float32]:
         """Return the cosine of a query with each text of one image, in the record's order."""
-        (block,) = self.blocks(np.array([row]))
-        return np.asarray(block.vectors @ query, dtype=np.float32)
+        return np.asarray(self.of(row) @ query, dtype=np.float32)
 
 
 class VectorIndex(Protocol):

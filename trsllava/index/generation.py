@@ -10,7 +10,7 @@
     words/             see `trsllava.index.words`
     ivf.faiss          where there are many texts
 
-The vectors of the texts stay where the vectors stage published them.
+The vectors of the texts and of the pictures stay where their stages published them.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
 from trsllava.index.dense import FlatIndex, IvfIndex, TextVectors, VectorIndex
 from trsllava.index.manifest import Manifest, current_folder, indexed_images, read_manifest
+from trsllava.index.pictures import PictureVectors, open_pictures
 from trsllava.index.scoring import Scale
 from trsllava.index.words import Words
 from trsllava.records import Record
@@ -36,7 +37,10 @@ SEGMENT, ROW, TEXT, TEXTS, BYTE, END = range(6)
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """An opened generation; a row is an image, in the order of ``images``."""
+    """An opened generation; a row is an image, in the order of ``images``.
+
+    ``pictures`` is None where the index was made without them.
+    """
 
     layout: Layout
     manifest: Manifest
@@ -45,6 +49,7 @@ class Generation:
     attributes: Attributes
     words: Words
     vectors: TextVectors
+    pictures: PictureVectors | None
     index: VectorIndex
     scale: Scale
 
@@ -96,6 +101,11 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
         attributes = Attributes.load(folder)
         words = Words.load(folder / "words")
         vectors = open_vectors(layout, manifest, places)
+        pictures = None
+        if manifest.pictures is not None:
+            pictures = open_pictures(
+                layout, manifest.pictures, manifest.segments, places[:, SEGMENT], places[:, ROW]
+            )
         index = IvfIndex.load(folder / "ivf.faiss") if manifest.kind == "ivf" else FlatIndex()
     except (OSError, ValueError, KeyError) as error:
         raise StoreDamaged(f"{folder} is damaged ({error}); run: trsllava index") from error
@@ -110,6 +120,7 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
         attributes=attributes,
         words=words,
         vectors=vectors,
+        pictures=pictures,
         index=index,
         scale=Scale.from_json(manifest.scale),
     )

@@ -1,7 +1,7 @@
 """The manifest of an index generation, and which generation answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,12 +15,35 @@ _CURRENT = "current-"
 
 
 @dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """Which picture vectors a generation answers with.
+
+    ``vectors`` is the sha256 of those of each segment, ``images`` counts the images that have
+    one, ``text_mean`` is taken off a text's unit vector before it is compared with them,
+    ``centre`` their mean, by which an image without a vector scores.
+    """
+
+    fingerprint: str
+    eye: Mapping[str, Any]
+    vectors: tuple[str, ...]
+    images: int
+    text_mean: tuple[float, ...]
+    centre: tuple[float, ...]
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` made."""
+        lists = {key: tuple(body[key]) for key in ("vectors", "text_mean", "centre")}
+        return cls(**{**body, **lists})
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What a generation was built from and what its files must be.
 
     ``records`` is the record set, ``commit`` and ``head`` name the state of the store,
     ``vectors`` the sha256 of the vectors of each of ``segments``, ``canary`` is the vector of a
-    fixed text as this machine computed it.
+    fixed text as this machine computed it. ``pictures`` is None where the index was made without.
     """
 
     name: str
@@ -40,6 +63,7 @@ class Manifest:
     scale: Mapping[str, Any]
     canary: tuple[float, ...]
     files: Mapping[str, str]
+    pictures: PictureFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the body of the manifest's file."""
@@ -48,10 +72,12 @@ class Manifest:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        values = {key: body[key] for key in cls.__slots__}
+        values = {key: body[key] for key in cls.__slots__ if key != "pictures"}
         values["segments"] = tuple(SegmentRef(**ref) for ref in body["segments"])
         values["vectors"] = tuple(body["vectors"])
         values["canary"] = tuple(body["canary"])
+        if body.get("pictures"):
+            values["pictures"] = PictureFacts.from_json(body["pictures"])
         return cls(**values)
 
 
@@ -87,6 +113,14 @@ def read_all_current(layout: Layout) -> list[Manifest]:
     pointers = sorted(layout.index.glob(f"{_CURRENT}*"))
     found = [read_current(layout, path.name.removeprefix(_CURRENT)) for path in pointers]
     return [manifest for manifest in found if manifest is not None]
+
+
+def picture_files(layout: Layout, manifest: Manifest) -> Iterator[tuple[Path, str]]:
+    """Yield the files of the picture vectors that a generation answers with, and their sha256."""
+    facts = manifest.pictures
+    if facts is not None:
+        for ref, digest in zip(manifest.segments, facts.vectors, strict=True):
+            yield layout.picture_vectors(facts.fingerprint, ref, digest), digest
 
 
 def _pointer(layout: Layout, records: str) -> Path:

@@ -3,22 +3,25 @@
 An image's dense part is the log-mean-exp of the cosines between the query and
 each of its texts: close to the best text, but texts that agree count too. Its
 words part is BM25 over all its texts plus a bonus for the share of the query's
-words that it has. Both parts are brought to the deviation they show on a bank
-of ordinary queries, weighted, and added (docs/scoring.md).
+words that it has. Its picture part, where the index has picture vectors, is the
+cosine between query and picture in the light head's space. Each part is brought
+to the deviation it shows on a bank of ordinary queries, weighted, and added
+(docs/scoring.md).
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Mode = Literal["hybrid", "dense", "lexical"]
+Mode = Literal["hybrid", "dense", "lexical", "fused"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 BETA = 20.0
 WORDS_WEIGHT = 0.15  # this and the bonus were chosen on RSICD validation
+PICTURE_WEIGHT = 0.3  # of the picture in a fused score; the rest is the hybrid one
 SHARE_BONUS = 3.0  # deviations that an image gains by having every word of the query
 WEAK = 0.5
 TYPICAL_UNRELATED = 0.2
@@ -57,12 +60,21 @@ class Parts(NamedTuple):
     """What scores are made of; float32 arrays of one shape, such as (queries, images).
 
     ``dense`` are aggregated cosines, ``bm25`` is what its name says, ``share`` the share of the
-    query's words that stand in the image's texts.
+    query's words that stand in the image's texts, ``picture`` the cosines with the pictures.
     """
 
     dense: NDArray[np.float32]
     bm25: NDArray[np.float32]
     share: NDArray[np.float32]
+    picture: NDArray[np.float32]
+
+
+class Added(NamedTuple):
+    """What each part adds to a raw score, in deviations; arrays of one shape."""
+
+    meaning: NDArray[np.float64]
+    words: NDArray[np.float64]
+    picture: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +96,29 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The constants that make scores comparable, measured when an index is built."""
+    """The constants that make scores comparable, measured when an index is built.
+
+    An index without picture vectors has no level of the mode ``fused``.
+    """
 
     dense_unit: float
     words_unit: float
+    picture_unit: float
     levels: Mapping[str, Level]
 
     def raw(self, mode: Mode, parts: Parts) -> NDArray[np.float64]:
         """Return the score that ranks, in deviations."""
-        meaning, words = self.weighted(mode, parts)
-        return meaning + words
+        meaning, words, picture = self.weighted(mode, parts)
+        return meaning + words + picture
 
-    def weighted(self, mode: Mode, parts: Parts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return what meaning and words each add to `raw`."""
-        weight = {"dense": 0.0, "hybrid": WORDS_WEIGHT, "lexical": 1.0}[mode]
+    def weighted(self, mode: Mode, parts: Parts, picture_weight: float = PICTURE_WEIGHT) -> Added:
+        """Return what meaning, words and picture each add to `raw`."""
+        seen = picture_weight if mode == "fused" else 0.0
+        said = {"dense": 0.0, "lexical": 1.0}.get(mode, WORDS_WEIGHT)
         meaning = parts.dense.astype(np.float64) / self.dense_unit
         words = parts.bm25.astype(np.float64) / self.words_unit + SHARE_BONUS * parts.share
-        return (1 - weight) * meaning, weight * words
+        picture = parts.picture.astype(np.float64) / self.picture_unit
+        return Added((1 - seen) * (1 - said) * meaning, (1 - seen) * said * words, seen * picture)
 
     def to_json(self) -> dict[str, Any]:
         """Return the constants as they stand in a manifest."""
@@ -110,14 +128,15 @@ class Scale:
     def from_json(cls, body: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
         levels = {mode: Level(**level) for mode, level in body["levels"].items()}
-        return cls(body["dense_unit"], body["words_unit"], levels)
+        picture_unit = body.get("picture_unit", _PICTURE_UNIT)  # older indexes have no pictures
+        return cls(body["dense_unit"], body["words_unit"], picture_unit, levels)
 
 
 # Floors for archives too small or too uniform to measure anything on.
-_DENSE_UNIT, _WORDS_UNIT, _SPREAD = 0.05, 0.2, 0.25
+_DENSE_UNIT, _WORDS_UNIT, _PICTURE_UNIT, _SPREAD = 0.05, 0.2, 0.05, 0.25
 
 
-def measure_scale(ordinary: Parts, offtopic: Parts) -> Scale:
+def measure_scale(ordinary: Parts, offtopic: Parts, modes: Sequence[Mode]) -> Scale:
     """Measure the constants on an archive.
 
     Parameters
@@ -126,6 +145,8 @@ def measure_scale(ordinary: Parts, offtopic: Parts) -> Scale:
         Parts of a bank of ordinary queries, (queries, images).
     offtopic
         The same for queries that no overhead image answers.
+    modes
+        Those that the archive has the parts for.
 
     Returns
     -------
@@ -136,14 +157,15 @@ def measure_scale(ordinary: Parts, offtopic: Parts) -> Scale:
     scale = Scale(
         max(float(ordinary.dense.std()), _DENSE_UNIT),
         max(float(ordinary.bm25.std()), _WORDS_UNIT),
+        max(float(ordinary.picture.std()), _PICTURE_UNIT),
         {},
     )
     levels: dict[str, Level] = {}
-    for mode in MODES:
+    for mode in modes:
         best = scale.raw(mode, offtopic).max(axis=1)
         mean, spread = float(best.mean()), max(float(best.std()), _SPREAD)
         limit = mean + 2 * spread
         if mode == "lexical":
             limit = max(limit, SHARE_BONUS / 2)  # half of the words are no answer
         levels[mode] = Level(unrelated=mean, limit=limit)
-    return Scale(scale.dense_unit, scale.words_unit, levels)
+    return replace(scale, levels=levels)

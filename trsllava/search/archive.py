@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from trsllava.embedding import CANARY_LIMIT, Embedder, canary_drift, fingerprint, load_embedder
-from trsllava.errors import IndexUnusable
+from trsllava.errors import IndexUnusable, UsageError
 from trsllava.index.generation import Generation, open_generation
 from trsllava.index.scoring import Mode
 from trsllava.index.selector import Selector
 from trsllava.records import bounding_box, time_span
-from trsllava.search.pictures import Pictures
+from trsllava.search.filters import Filters
 from trsllava.search.query import Answer, Hit, Query, Sort
 from trsllava.search.searcher import Searcher
+from trsllava.search.similar import Alike, find_similar
+from trsllava.store.pictures import Pictures
 from trsllava.store.store import Store, open_store
 from trsllava.store.view import View
 
@@ -54,7 +56,7 @@ class Archive:
         top
             How many hits.
         mode
-            ``hybrid``, ``dense`` or ``lexical``.
+            ``hybrid``, ``dense``, ``lexical``, or ``fused`` where the index has picture vectors.
         where
             Property values that must be as given.
         bbox
@@ -103,6 +105,35 @@ class Archive:
         )
         notes = tuple(dict.fromkeys(note for answer in answers for note in answer.notes))
         return Answer(query, ranked, 1000 * (time.perf_counter() - started), notes)
+
+    def similar(self, image: str, *, top: int = 10, filters: Filters | None = None) -> Alike:
+        """Return the images most like one, which is not among them.
+
+        Parameters
+        ----------
+        image
+            An id of the store, or any image file.
+        top
+            How many hits.
+        filters
+            What a hit must be.
+
+        Returns
+        -------
+        Alike
+            Best first; below 0.5 no more alike than chance makes them.
+
+        Raises
+        ------
+        UsageError
+            If several stores are open: an id may mean another image in each.
+        """
+        if len(self.searchers) != 1:
+            raise UsageError("similar images are looked for in one store; open one")
+        (store,), (searcher,) = self.stores, self.searchers
+        alike = find_similar(searcher, image, top, filters)
+        hits = tuple(self._located(hit, store, searcher) for hit in alike.hits)
+        return replace(alike, hits=hits)
 
     def _located(self, hit: Hit, store: Store, searcher: Searcher) -> Hit:
         source = searcher.pictures.source(hit.image) if searcher.pictures else None

@@ -8,6 +8,7 @@ from trsllava.errors import UsageError
 from trsllava.images.source import Source
 from trsllava.index.scoring import MODES, Mode
 from trsllava.records import BBox
+from trsllava.search.filters import Filters
 
 Sort = Literal["score", "date"]
 
@@ -47,23 +48,30 @@ class Query:
             raise UsageError(f"unknown order {self.sort!r}; choose score or date")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UsageError(f"scores lie between 0 and 1; --min-score {self.min_score} does not")
-        if self.since and self.until and self.since > self.until:
-            raise UsageError("--since is later than --until")
+        _ = self.filters  # refuses what nothing can pass
+
+    @property
+    def filters(self) -> Filters:
+        """What an image must be to be a hit at all."""
+        return Filters(self.where, self.bbox, self.since, self.until)
 
 
 class Explanation(NamedTuple):
     """Where a score comes from.
 
-    ``meaning`` and ``words`` are what each adds to ``raw`` (in deviations), ``cosine`` and
-    ``bm25`` what they are made of, ``matched`` the query's words in the record, ``unwanted`` how
-    surely what must not be there is there, 0 to 1, by which the score is lowered.
+    ``meaning``, ``words`` and ``picture`` are what each adds to ``raw`` (in deviations),
+    ``cosine``, ``bm25`` and ``similarity`` what they are made of, ``matched`` the query's words in
+    the record, ``unwanted`` how surely what must not be there is there, 0 to 1, by which the score
+    is lowered.
     """
 
     raw: float
     meaning: float
     words: float
+    picture: float
     cosine: float
     bm25: float
+    similarity: float
     matched: tuple[str, ...]
     unwanted: float | None
 

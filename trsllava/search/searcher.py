@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trsllava.embedding import Embedder
+from trsllava.errors import IndexUnusable
 from trsllava.index.attributes import UNDATED
 from trsllava.index.generation import Generation
 from trsllava.index.scoring import WEAK, Mode, Parts
 from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
-from trsllava.records import EARLIEST, LATEST
-from trsllava.search.pictures import Pictures
 from trsllava.search.query import Answer, Explanation, Hit, Query
+from trsllava.store.pictures import Pictures
+
+_JOINED = ("hybrid", "fused")  # the modes that look at words beside meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,10 @@ class Searcher:
     def search(self, query: Query) -> Answer:
         """Return the best images for a query, the same ones in the same order every time."""
         started = time.perf_counter()
-        selector, notes = self._select(query)
+        self._check(query.mode)
+        selector, notes = query.filters.select(self.generation.attributes, self.live)
         vector = self._encode([query.text], query.mode)
-        if query.mode == "hybrid" and not vector.any():
+        if query.mode in _JOINED and not vector.any():
             query = replace(query, mode="lexical")
             notes.append("the encoder cannot read this query: it is answered by its words alone")
         scored = self._score(query, vector, selector)
@@ -69,36 +72,28 @@ class Searcher:
         NDArray[np.float32]
             Of shape (queries, len(rows)).
         """
+        self._check(mode)
         distinct = list(dict.fromkeys(queries))
         place = {text: n for n, text in enumerate(distinct)}
         first_twin = self.generation.vectors.first_twins(rows)
+        pictures = self.generation.pictures
+        like = first_twin if pictures is None else pictures.first_twins(rows)
         scores = np.empty((len(distinct), len(rows)), dtype=np.float32)
         for first in range(0, len(distinct), 1024):
             part = distinct[first : first + 1024]
             parts = self._parts(part, self._encode(part, mode), rows, mode)
-            parts = parts._replace(dense=parts.dense[:, first_twin])
+            parts = parts._replace(dense=parts.dense[:, first_twin], picture=parts.picture[:, like])
             scores[first : first + len(part)] = self.generation.scale.raw(mode, parts)
         return scores[np.array([place[text] for text in queries], dtype=np.int64)]
 
-    def _select(self, query: Query) -> tuple[Selector, list[str]]:
-        """Return the images that the query's filters let through."""
-        attributes = self.generation.attributes
-        selector = self.live
-        notes = []
-        if query.bbox is not None:
-            selector &= attributes.within(query.bbox)
-        if query.since or query.until:
-            selector &= attributes.between(query.since or EARLIEST, query.until or LATEST)
-        for key, value in query.where:
-            selector &= attributes.where(key, value)
-            values = attributes.properties.get(key)
-            if values is None:
-                known = ", ".join(sorted(attributes.properties)) or "none"
-                notes.append(f"no image has a property {key!r}; known: {known}")
-            elif value not in values:
-                known = ", ".join(sorted(values)[:10])
-                notes.append(f"no image has {key}={value}; its values are, for example: {known}")
-        return selector, notes
+    def _check(self, mode: Mode) -> None:
+        """Raise `IndexUnusable` if the index lacks what a mode looks at."""
+        if mode == "fused" and self.generation.pictures is None:
+            root = self.generation.layout.root
+            raise IndexUnusable(
+                f"the index of {root} has no picture vectors, which the mode fused needs; make "
+                f"them with: trsllava index --images --store {root}"
+            )
 
     def _encode(self, texts: Sequence[str], mode: Mode) -> NDArray[np.float32]:
         """Return the queries' vectors, or zeros where the mode needs none."""
@@ -138,11 +133,11 @@ class Searcher:
     def _candidates(
         self, query: Query, vector: NDArray[np.float32], selector: Selector
     ) -> NDArray[np.int64]:
-        """Return the rows to score, ascending."""
+        """Return the rows to score, ascending: those of an ivf index are told by their texts."""
         if query.mode == "lexical":
             return selector.rows()
         rows = self.generation.index.candidates(vector, query.top, selector)
-        if query.mode == "hybrid" and len(rows) < len(selector):
+        if query.mode in _JOINED and len(rows) < len(selector):
             found = np.where(selector.mask, self.generation.words.scores(query.text)[0], 0)
             best = np.argsort(-found, kind="stable")[: max(1000, 10 * query.top)]
             rows = np.union1d(rows, best[found[best] > 0])
@@ -156,12 +151,14 @@ class Searcher:
         mode: Mode,
     ) -> Parts:
         """Return the parts, each (texts, rows); zeros where the mode needs none."""
-        dense = bm25 = share = np.zeros((len(texts), len(rows)), dtype=np.float32)
+        dense = bm25 = share = picture = np.zeros((len(texts), len(rows)), dtype=np.float32)
         if mode != "lexical":
             dense = self.generation.vectors.scores(vectors, rows)
         if mode != "dense":
             bm25, share = self.generation.words.matrices(texts)[:, :, rows]
-        return Parts(dense, bm25, share)
+        if mode == "fused" and self.generation.pictures is not None:
+            picture = self.generation.pictures.scores(vectors, rows)
+        return Parts(dense, bm25, share, picture)
 
     def _hit(
         self, query: Query, vector: NDArray[np.float32], scored: "_Scored", rank: int, at: int
@@ -176,7 +173,7 @@ class Searcher:
         else:
             best = int(np.argmax(self.generation.vectors.cosines(vector, row)))
         parts = Parts(*(part[:, at] for part in scored.parts))
-        meaning, words = self.generation.scale.weighted(query.mode, parts)
+        added = self.generation.scale.weighted(query.mode, parts)
         return Hit(
             rank=rank,
             image=record.image,
@@ -189,10 +186,12 @@ class Searcher:
             datetime=record.metadata.datetime,
             explanation=Explanation(
                 raw=float(scored.raw[at]),
-                meaning=float(meaning[0]),
-                words=float(words[0]),
+                meaning=float(added.meaning[0]),
+                words=float(added.words[0]),
+                picture=float(added.picture[0]),
                 cosine=float(parts.dense[0]),
                 bm25=float(parts.bm25[0]),
+                similarity=float(parts.picture[0]),
                 matched=tuple(sorted(set().union(*spoken))),
                 unwanted=None if scored.unwanted is None else float(scored.unwanted[at]),
             ),

@@ -21,13 +21,17 @@
     vectors/<embedder>/<name>.npy        float16 (texts, dimension): the texts of one segment,
                                          record by record, in the order of `Record.texts`
     vectors/<embedder>/<name>.json       their manifest
+    vectors/<eye>/<name>.<digest>.npy    float16 (records, dimension): the pictures of one
+                                         segment, zeros for one that is not at hand; a try with
+                                         more of them has another digest (of its content)
+    vectors/<eye>/<name>.json            the manifest of the newest try
     index/<name>/                        one generation (see `trsllava.index.generation`)
     index/current-<set>                  the name of the generation that answers for a set
     index/lock                           held by the one who builds
 
 ``<name>`` is the first 32 hex digits of the segment's sha256; ``<set>`` is a
 record set: the fingerprint of a captioner with its settings, or ``imported`` for
-records that were given; ``<embedder>`` is the embedder's fingerprint.
+records that were given; ``<embedder>`` is the embedder's fingerprint, ``<eye>`` the light head's.
 
 Small JSON files are sealed: they carry the sha256 of their own content
 (`files.seal`). Each commit names the sha256 of the segments and intakes that it
@@ -224,6 +228,14 @@ class Layout:
     def segment_vectors(self, embedder: str, ref: SegmentRef) -> Path:
         """Return the file of a segment's text vectors."""
         return self.vectors / embedder / f"{ref.name}.npy"
+
+    def picture_vectors(self, eye: str, ref: SegmentRef, sha256: str) -> Path:
+        """Return the file of a segment's picture vectors, given the digest of its content."""
+        return self.vectors / eye / f"{ref.name}.{sha256[:16]}.npy"
+
+    def picture_manifest(self, eye: str, ref: SegmentRef) -> Path:
+        """Return the manifest of a segment's newest picture vectors."""
+        return self.vectors / eye / f"{ref.name}.json"
 
     def intake(self, ref: IntakeRef) -> Path:
         """Return an intake's file."""

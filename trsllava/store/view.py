@@ -181,6 +181,12 @@ class View:
         given = [folder for commit in reversed(self.commits) for folder in commit.images]
         return tuple(Path(folder) for folder in dict.fromkeys(given))
 
+    @cached_property
+    def lot_of(self) -> Mapping[str, Lot]:
+        """The lots whose records stand in a segment, by the segment's sha256."""
+        finished = ((lot, lot.manifest.segments) for lot in self.lots if lot.manifest is not None)
+        return {ref.sha256: lot for lot, segments in finished for ref in segments}
+
     def rows(self, lot: Lot) -> list[dict[str, Any]]:
         """Return the images of a lot that still count, as the intake lists them."""
         rows = read_rows(self.layout, lot.intake, lot.ref)

@@ -1,11 +1,14 @@
 """Deleting what the newest state no longer needs."""
 
 import shutil
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from trsllava.index.manifest import read_all_current
-from trsllava.store.files import lock
+from trsllava.embedding.pictures import vectors_file
+from trsllava.index.manifest import Manifest, picture_files, read_all_current
+from trsllava.store.files import lock, unseal
 from trsllava.store.history import commit_files
+from trsllava.store.layout import VERSION, Layout
 from trsllava.store.store import Store
 
 _SEGMENT_FILES = ("jsonl", "offsets.json")
@@ -16,8 +19,8 @@ def prune(store: Store) -> list[Path]:
     """Delete what the newest state no longer needs and return the paths.
 
     These are commits before the last compaction that the index knows, segments that neither a
-    commit nor the index names, their vectors, bad lines that no commit names, and index
-    generations that do not answer.
+    commit nor the index names, their vectors, picture vectors that a later try has replaced, bad
+    lines that no commit names, and index generations that do not answer.
     """
     layout = store.layout
     with store.writing("trsllava prune") as view, lock(layout.index / "lock", "trsllava prune"):
@@ -33,6 +36,7 @@ def prune(store: Store) -> list[Path]:
                 stem, _, suffix = path.name.partition(".")
                 if suffix in suffixes and stem not in kept:
                     doomed.append(path)
+        doomed += _replaced_pictures(layout, answering, kept)
         bad_lines = sorted(layout.bad_lines.glob("*.jsonl"))
         doomed += [path for path in bad_lines if path.name not in view.bad_files]
         names = {manifest.name for manifest in answering}
@@ -45,3 +49,16 @@ def prune(store: Store) -> list[Path]:
             else:
                 path.unlink(missing_ok=True)
     return doomed
+
+
+def _replaced_pictures(
+    layout: Layout, answering: Sequence[Manifest], segments: Collection[str]
+) -> Iterator[Path]:
+    """Yield the picture vectors that neither the newest try nor an index names."""
+    named = {path for manifest in answering for path, _ in picture_files(layout, manifest)}
+    for path in sorted(layout.vectors.glob("*/[0-9a-f]*.*.npy")):
+        newest = path.with_name(f"{path.name.partition('.')[0]}.json")
+        if newest.stem in segments and newest.exists():
+            named.add(vectors_file(newest, unseal(newest, VERSION)))
+        if path not in named:
+            yield path

@@ -76,4 +76,5 @@ def _index(store: Store, view: View) -> dict[str, Any] | None:
         "records_not_indexed": missing,
         "indexed_records_gone": dead,
         "too_long": dict(manifest.too_long),
+        "picture_vectors": 0 if manifest.pictures is None else manifest.pictures.images,
     }

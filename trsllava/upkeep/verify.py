@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from trsllava.embedding.pictures import vectors_file
 from trsllava.errors import StoreError
-from trsllava.index.manifest import Manifest, read_all_current, read_manifest
+from trsllava.index.manifest import Manifest, picture_files, read_all_current, read_manifest
 from trsllava.store.files import TEMPORARY, sha256_of, unseal
 from trsllava.store.history import commit_files
 from trsllava.store.journal import payload_of
@@ -186,8 +187,9 @@ def _check_vectors(checking: _Checking) -> dict[Path, str]:
     digests: dict[Path, str] = {}
     for path in sorted(checking.layout.vectors.glob("*/*.json")):
         if checking.check(path, lambda path: bool(unseal(path, VERSION))):
-            vectors = path.with_suffix(".npy")
-            digests[vectors] = str(unseal(path, VERSION)["sha256"])
+            body = unseal(path, VERSION)
+            vectors = vectors_file(path, body)
+            digests[vectors] = str(body["sha256"])
             checking.check_sha256(vectors, digests[vectors])
     return digests
 
@@ -211,6 +213,9 @@ def _check_generations(
                 checking.damaged.append(
                     f"{path}: not what index {current.name} was built from; {_REPAIR}"
                 )
+        for path, digest in picture_files(checking.layout, current):
+            if path not in digests:  # older than the newest try, which another index may name
+                checking.check_sha256(path, digest)
         if view.gone_since(current.commit, current.head) is None:
             checking.damaged.append(
                 f"{checking.layout.log}: lacks commit {current.commit} of index {current.name}; "
