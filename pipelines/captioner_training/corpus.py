@@ -25,14 +25,16 @@ _WIDTH = re.compile(r"\bmetres\b|\bmeters\b|\bkilomet")
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The vocabulary and the texts of every picture, by slot.
+    """The vocabulary and the texts of every picture, by slot; the lists are learnt from.
 
-    ``recorded`` are pictures with a record, ``captioned`` those with people's captions alone.
+    ``recorded`` are photographs with a record, ``painted`` the painted scenes, ``captioned`` the
+    photographs with people's captions alone.
     """
 
     vocabulary: Vocabulary
     texts: list[Texts]
     recorded: list[int]
+    painted: list[int]
     captioned: list[int]
 
 
@@ -61,9 +63,11 @@ def read_corpus(pictures: Pictures, least: int) -> Corpus:
         {slot: found for slot, texts in own.items() if (found := _numbers(vocabulary, texts))}
         for own in prepared
     ]
-    recorded = [n for n in sorted(learnt) if pictures.records[n] and numbered[n]]
-    captioned = [n for n in sorted(learnt - set(recorded)) if numbered[n]]
-    return Corpus(vocabulary, numbered, recorded, captioned)
+    painted = pictures.rows("painted").tolist()
+    photographs = [n for n in pictures.rows("train").tolist() if numbered[n]]
+    recorded = [n for n in photographs if pictures.records[n]]
+    captioned = [n for n in photographs if not pictures.records[n]]
+    return Corpus(vocabulary, numbered, recorded, painted, captioned)
 
 
 def _numbers(vocabulary: Vocabulary, texts: list[str]) -> list[list[int]]:

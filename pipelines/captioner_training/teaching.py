@@ -23,13 +23,14 @@ _PADDING = -1
 
 @dataclass(frozen=True, slots=True)
 class WriterConfig:
-    """How large the writer is and how it is trained."""
+    """How large the writer is and how it is trained; ``painted`` is the share of an epoch."""
 
     width: int = 256
     heads: int = 8
     layers: int = 3
     drop: float = 0.15
-    epochs: int = 9
+    epochs: int = 10
+    painted: float = 0.33
     pictures: int = 48
     each: int = 3
     rate: float = 8e-4
@@ -122,8 +123,9 @@ def _batches(corpus: Corpus, config: WriterConfig, epoch: int) -> Iterator[Batch
     """Yield an epoch's batches in random order."""
     rng = random.Random(config.seed * 1000 + epoch)  # noqa: S311 (no secret)
     lessons: list[Batch] = []
+    painted = rng.sample(corpus.painted, round(config.painted * len(corpus.painted)))
     for field in range(len(FIELDS)):
-        lessons += _lessons(corpus, corpus.recorded, field, config, rng)
+        lessons += _lessons(corpus, corpus.recorded + painted, field, config, rng)
     lessons += _lessons(corpus, corpus.captioned, None, config, rng)
     rng.shuffle(lessons)
     yield from lessons
