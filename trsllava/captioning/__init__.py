@@ -1,7 +1,8 @@
 """Captioners: what looks at pictures and writes records.
 
-A captioner is found by name: ``builtin`` (ships with the package), ``openai`` (any compatible server), ``transformers`` (a model on
-this machine), or a plug-in of the entry point group ``trsllava.captioners``, loaded when named.
+A captioner is found by name: ``builtin`` (ships with the package), ``openai`` (any compatible
+server), ``transformers`` (a model on this machine), or a plug-in of the entry point group
+``trsllava.captioners``, loaded when named.
 """
 
 import importlib

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from trsllava.jobs.run import Limits
 
 
+_SMALL = (
+    "the builtin captioner is small; a large VLM writes far better records: add --model ID with "
+    "--base-url URL (a server) or alone (on this machine)"
+)
+
+
 def caption(
     paths: Annotated[
         list[str],
@@ -25,7 +31,9 @@ def caption(
     captioner: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="openai, transformers, or a plug-in's; openai if --base-url."
+            metavar="NAME",
+            help="builtin, openai, transformers or a plug-in's; unless given, openai where "
+            "there is a --base-url, transformers where there is a --model, else builtin.",
         ),
     ] = None,
     model: Annotated[
@@ -117,15 +125,22 @@ def caption(
         "max_tokens": max_tokens,
     }
     options = {key: value for key, value in given.items() if value is not None}
-    name = captioner or ("openai" if base_url is not None else "builtin")
+    name = captioner or _usual_captioner(model, base_url)
     limits = Limits(limit, max_cost, costs)
     with resumable("trsllava caption"):
-        code = _run(store, name, options, wish, _shard(shard), workers, limits, strict)
+        code = caption_archive(store, name, options, wish, _shard(shard), workers, limits, strict)
     if code:
         raise typer.Exit(code)
 
 
-def _run(
+def _usual_captioner(model: str | None, base_url: str | None) -> str:
+    """Return the captioner that is meant where none is named."""
+    if base_url is not None:
+        return "openai"
+    return "builtin" if model is None else "transformers"
+
+
+def caption_archive(
     root: Path,
     name: str,
     options: dict[str, Any],
@@ -145,6 +160,8 @@ def _run(
     from trsllava.store.store import create_store
 
     captioner = load_captioner(name, **options)
+    if name == "builtin":
+        note(_SMALL)
     identity = identity_of(captioner, wish.reading)
     set_name = fingerprint_of(identity)
     opened = create_store(root)

@@ -1,6 +1,5 @@
-"""The captioner that ships: many drafts, of which those are kept that agree best with the picture."""
+"""The captioner that ships: many drafts, of which those are kept that fit the picture best."""
 
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +18,6 @@ from trsllava.embedding.bundled import BundledEmbedder, unit, usable_cores
 from trsllava.light.eye import Eye
 from trsllava.light.writer import SLOTS, Draft, Writer
 from trsllava.records import FIELDS, VARIANTS, Variant
-
-log = logging.getLogger(__name__)
 
 DRAFTS = 3  # for each text
 _ALIKE = 0.6  # the share of words from which on two texts say the same
@@ -45,10 +42,6 @@ class BuiltinCaptioner:
         self._threads = concurrency or usable_cores()
         self._eye = Eye(threads=1)
         self._writer = Writer()
-        log.info(
-            "the builtin captioner is small: a large vision-language model writes far better "
-            "records (--captioner openai --base-url URL, or --captioner transformers --model ID)"
-        )
 
     def identity(self) -> Mapping[str, Any]:
         """Return the model, its revision and how it chooses."""

@@ -71,7 +71,9 @@ class Eye:
     def see(self, pictures: Sequence["Image"]) -> Sight:
         """Look at pictures of any size and mode."""
         found = [
-            self._session.run(None, {"pixels": np.stack([fit(p) for p in pictures[n : n + _BATCH]])})
+            self._session.run(
+                None, {"pixels": np.stack([fit(p) for p in pictures[n : n + _BATCH]])}
+            )
             for n in range(0, len(pictures), _BATCH)
         ]
         if not found:

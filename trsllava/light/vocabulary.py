@@ -16,7 +16,7 @@ def split_words(text: str) -> list[str]:
 
 
 def join_words(words: Iterable[str]) -> str:
-    """Write words and marks as a text: a capital where a sentence begins, no space before a comma."""
+    """Write words and marks as a text: a capital after a full stop, no space before a comma."""
     text = ""
     for word in words:
         close = word in _LEFT or word in _TIGHT or text.endswith(("(", *_TIGHT))
