@@ -89,7 +89,7 @@ def test_what_cannot_be_told_is_said_and_blames_nobody(tmp_path, swapped, eye):
 
 def test_both_kinds_of_reasons_stand_together_and_the_worst_first():
     known = [Suspicion("a", 0.5, ("texts repeat",)), Suspicion("b", 0.3, ("stock",))]
-    joined = add_fits(known, [Fit("b", 0.5, 200), Fit("c", 0.3, 200), Fit("d", 0.02, 200)])
+    joined = add_fits(known, [Fit("b", 0.5, 200), Fit("c", 0.35, 200), Fit("d", 0.02, 200)])
     assert [entry.image for entry in joined] == ["b", "a", "c"]
     assert joined[0].score == pytest.approx(1 - 0.7 * 0.1)
     assert joined[0].reasons == (Fit("b", 0.5, 200).reason, "stock")

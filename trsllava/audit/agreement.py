@@ -2,8 +2,8 @@
 
 Each text is held against its own picture and against a sample of the others. A text written from
 the picture fits few of them better; one written from another picture fits as many better as
-chance has it. The score of a record is 0.9 times the square of twice the share of pictures that
-its texts fit better, on average over the texts: nothing at 0, and all of it from one half on.
+chance has it. The score of a record is 0.9 times the cube of twice the share of pictures that its
+texts fit better, on average over the texts: nothing at 0, and all of it from one half on.
 """
 
 import random
@@ -43,7 +43,7 @@ class Fit:
     @property
     def score(self) -> float:
         """How suspicious that is, 0 to 1."""
-        return 0.9 * min(1.0, 2 * (self.better or 0.0)) ** 2
+        return 0.9 * min(1.0, 2 * (self.better or 0.0)) ** 3
 
     @property
     def reason(self) -> str:
