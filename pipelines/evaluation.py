@@ -4,14 +4,17 @@
         --images RSITMD/images --records records.jsonl --out rsitmd-run
 
 The records are those that a vision-language model wrote for the images, in any form that
-`trsllava import` reads; their ids are the file names in the annotation file. Every step can be
-killed and typed again. DIR/report/index.html is the result.
+`trsllava import` reads; their ids are the file names in the annotation file. Without --records
+the images of the split are captioned first, by the builtin captioner or by the --model that is
+given. Every step can be killed and typed again. DIR/report/index.html is the result.
 """
 
 import argparse
 import subprocess
 import sys
 from pathlib import Path
+
+from trsllava.evaluation.datasets import read_dataset
 
 
 def trsllava(*arguments: str | Path) -> None:
@@ -28,20 +31,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("dataset", help="rsicd, rsitmd, ucm, sydney, nwpu, or own")
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--records", type=Path, required=True, metavar="FILE", nargs="+")
+    parser.add_argument("--records", type=Path, metavar="FILE", nargs="+")
     parser.add_argument("--images", type=Path, metavar="DIR")
+    parser.add_argument("--model", metavar="ID", help="captions the images; builtin unless given")
+    parser.add_argument("--base-url", metavar="URL", help="the model's server")
+    parser.add_argument("--mode", default="hybrid", help="fused also looks at the pictures")
     parser.add_argument("--split", default="test")
     parser.add_argument("--embedder", default="minilm", metavar="ID")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args()
     store = options.out / "store"
-    pictures = ["--images", options.images] if options.images else []
-    trsllava("import", *options.records, *pictures, "--update", "--store", store)
-    trsllava("index", "--embedder", options.embedder, "--store", store)
+    if options.records:
+        pictures = ["--images", options.images] if options.images else []
+        trsllava("import", *options.records, *pictures, "--update", "--store", store)
+    elif options.images:
+        caption(options, store)
+    else:
+        parser.error("give --records, or --images to caption them")
+    look = ["--images"] if options.mode == "fused" else []
+    trsllava("index", "--embedder", options.embedder, *look, "--store", store)
     trsllava(
         *("evaluate", "--dataset", options.dataset, "--annotations", options.annotations),
-        *("--split", options.split, "--store", store, "--report", options.out / "report"),
+        *("--split", options.split, "--mode", options.mode),
+        *("--store", store, "--report", options.out / "report"),
     )
+
+
+def caption(options: argparse.Namespace, store: Path) -> None:
+    """Write records of the split's images."""
+    dataset = read_dataset(options.dataset, options.annotations, options.split)
+    options.out.mkdir(parents=True, exist_ok=True)
+    names = options.out / "images.txt"
+    images = [str((options.images / image).absolute()) for image in dataset.images]
+    names.write_text("\n".join(images) + "\n", encoding="utf-8")
+    given = {"--model": options.model, "--base-url": options.base_url}
+    chosen = [part for key, value in given.items() if value for part in (key, value)]
+    trsllava("caption", names, *chosen, "--store", store)
 
 
 if __name__ == "__main__":

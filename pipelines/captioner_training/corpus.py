@@ -48,6 +48,11 @@ def read_corpus(pictures: Pictures, least: int) -> Corpus:
     least
         How often a word must stand in what is learnt from to be in the vocabulary; texts with
         a rarer one are left out.
+
+    Returns
+    -------
+    Corpus
+        Of all pictures, in their order.
     """
     prepared = [_prepare(pictures, n) for n in range(len(pictures.names))]
     learnt = set(pictures.rows("train", "painted").tolist())

@@ -60,6 +60,11 @@ def read_pictures(data: Path, work: Path, painted: int, limit: int | None) -> Pi
         How many scenes; the last tenth is kept for validation (split ``painted_val``).
     limit
         So many pictures of each split at most, for a trial.
+
+    Returns
+    -------
+    Pictures
+        Photographs first, then painted scenes.
     """
     annotations = json.loads((data / "dataset_rsicd_trainval.json").read_text(encoding="utf-8"))
     written = {

@@ -75,14 +75,14 @@ class Writer:
                 scores.argmax(axis=1),
                 _sample(scores / self._temperature, chance[step, going]),
             )
-            for row, text in enumerate(going):
-                if ended[text]:
+            for row, n in enumerate(going.tolist()):
+                if ended[n]:
                     continue
-                sureness[text] += scores[row, word[row]]
+                sureness[n] += scores[row, word[row]]
                 if word[row] == END:
-                    ended[text] = True
+                    ended[n] = True
                 else:
-                    texts[text].append(int(word[row]))
+                    texts[n].append(int(word[row]))
             if ended.all():
                 break
             on = ~ended[going]
