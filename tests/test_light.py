@@ -15,6 +15,7 @@ from trsllava.embedding.bundled import BundledEmbedder, unit
 from trsllava.errors import InputError, UsageError
 from trsllava.light.captioner import BuiltinCaptioner, choose
 from trsllava.light.eye import FOLDER, Eye, fit
+from trsllava.light.grammar import tidied
 from trsllava.light.vocabulary import Vocabulary, join_words, split_words
 from trsllava.light.writer import SLOTS, Draft, Writer
 from trsllava.testing import check_captioner
@@ -177,3 +178,17 @@ def test_what_ships_is_what_the_manifest_says_and_small():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert sum(path.stat().st_size for path in folder.iterdir()) < 30_000_000
     assert manifest["training"]["config"]["writer"]["epochs"] == len(manifest["training"]["curve"])
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "tidy"),
+    [
+        ("A orange roof and a urban area.", "caption", "An orange roof and an urban area."),
+        ("An long road to an u-shaped lake.", "caption", "A long road to a u-shaped lake."),
+        ("Trees, a road, trees, small trees.", "feature", "Trees, a road, small trees."),
+        ("A road, trees,.", "feature", "A road, trees."),
+        ("Trees stand here, trees there.", "caption", "Trees stand here, trees there."),
+    ],
+)
+def test_small_slips_are_put_right(text, field, tidy):
+    assert tidied(text, field) == tidy

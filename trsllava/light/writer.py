@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from trsllava import resources
 from trsllava.embedding.bundled import read_manifest
 from trsllava.light.eye import FOLDER
+from trsllava.light.grammar import tidied
 from trsllava.light.vocabulary import END, Vocabulary
-from trsllava.records import canonical_json
+from trsllava.records import FIELDS, canonical_json
 
 SLOTS = 15  # the texts of a record: variant times three plus field
 TOP_P = 0.9
 _SEED = 4
+_SHORT = 3  # letters of the longest words that only join others, such as "and"
 _SHRINK = 0.75  # ended texts are dropped from a batch when fewer than this share go on
 
 
@@ -69,7 +71,7 @@ class Writer:
         ended = np.zeros(len(slots), bool)
         for step in range(self._longest - 1):
             scores, own = self._session.run(None, {"word": word, "own": own, "memory": memory})
-            _forbid_repeats(scores, [texts[n] for n in going])
+            _forbid_repeats(scores, [texts[n] for n in going], self._full)
             word = np.where(
                 greedy[going],
                 scores.argmax(axis=1),
@@ -92,7 +94,7 @@ class Writer:
         found: dict[tuple[int, str], Draft] = {}
         for n, slot in enumerate(slots.tolist()):
             if ended[n] and texts[n]:
-                text = self.vocabulary.text(texts[n])
+                text = tidied(self.vocabulary.text(texts[n]), FIELDS[slot % len(FIELDS)])
                 draft = Draft(slot, text, float(sureness[n] / lengths[n]))
                 found.setdefault((slot, text), draft)
         return list(found.values())
@@ -111,6 +113,10 @@ class Writer:
     def vocabulary(self) -> Vocabulary:
         """The words that it knows."""
         return Vocabulary.load(self._folder / "words.txt")
+
+    @cached_property
+    def _full(self) -> NDArray[np.bool_]:
+        return np.array([len(word) > _SHORT for word in self.vocabulary.words])
 
     @cached_property
     def _session(self) -> Any:
@@ -139,12 +145,30 @@ def _sample(scores: NDArray[np.float32], chance: NDArray[np.float64]) -> NDArray
     return np.asarray(best[np.arange(len(best)), (edges < chance[:, None]).sum(axis=1)])
 
 
-def _forbid_repeats(scores: NDArray[np.float32], texts: Sequence[list[int]]) -> None:
-    """Forbid a word that would make three words in a row stand twice in a text."""
+def _forbid_repeats(
+    scores: NDArray[np.float32], texts: Sequence[list[int]], full: NDArray[np.bool_]
+) -> None:
+    """Forbid words that would repeat what a text has said, in place.
+
+    Parameters
+    ----------
+    scores
+        Of each word, (texts, words).
+    texts
+        What is written so far.
+    full
+        Which words carry meaning, (words,): two of these, and any three, may follow each other
+        once in a text, and none follows itself.
+    """
     for row, text in enumerate(texts):
-        if len(text) < 4:
+        if not text:
             continue
-        last = text[-2:]
-        for at in range(len(text) - 2):
-            if text[at : at + 2] == last:
-                scores[row, text[at + 2]] = -np.inf
+        last = text[-1]
+        if full[last]:
+            scores[row, last] = -np.inf
+        for at in range(len(text) - 1):
+            if text[at] != last:
+                continue
+            twice = at > 0 and text[at - 1] == text[-2]
+            if twice or (full[last] and full[text[at + 1]]):
+                scores[row, text[at + 1]] = -np.inf
