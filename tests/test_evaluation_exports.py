@@ -68,6 +68,57 @@ def test_trec_eval_finds_our_recalls_in_both_directions(tmp_path):
     )
 
 
+# Each query sees so many images above the right ones, so many level with these, and so many are
+# right: what one hits at 1, 5 and 10 over all orders of its ties, worked out by hand.
+BY_HAND = [
+    ((0, 2, 1), (1 / 2, 1, 1)),  # first or second
+    ((4, 3, 1), (0, 1 / 3, 1)),  # one of three takes the fifth place
+    ((4, 3, 2), (0, 2 / 3, 1)),  # the same, two of them right
+    ((8, 4, 1), (0, 0, 1 / 2)),  # two of four take the last two places
+    ((11, 1, 1), (0, 0, 0)),  # last of twelve
+]
+
+
+def test_recalls_with_ties_are_those_by_hand_and_those_of_two_other_tools_over_all_orders():
+    ir_measures = pytest.importorskip("ir_measures")
+    pytrec_eval = pytest.importorskip("pytrec_eval")
+    scores = np.array([[3] * a + [2] * n + [1] * (12 - a - n) for (a, n, _), _ in BY_HAND])
+    pairs = [(q, a + n) for q, ((a, _, right), _) in enumerate(BY_HAND) for n in range(right)]
+    data = Dataset(
+        name="own",
+        split="test",
+        images=tuple(f"{n}.jpg" for n in range(12)),
+        captions=tuple("vwxyz"),
+        owner=np.array([0, 4, 4, 8, 11]),
+        caption_ids=tuple("01234"),
+        classes=(None,) * 12,
+    )
+    judged = Judgements.of(5, 12, *zip(*pairs, strict=True))
+    result = evaluate(data, scores.astype(np.float32), np.ones(12, bool), "m", judged=judged)
+    assert result.expected.t2i == pytest.approx((10, 40, 70))
+    assert result.optimistic.t2i == pytest.approx((20, 60, 80))
+    assert result.pessimistic.t2i == pytest.approx((0, 20, 60))
+
+    run, qrels = {}, {}
+    for query, ((above, level, right), _) in enumerate(BY_HAND):
+        tied = range(above, above + level)
+        for number, order in enumerate(itertools.permutations(tied)):
+            ranked = [*range(above), *order, *range(above + level, 12)]
+            run[f"{query}.{number}"] = {f"d{d}": 12.0 - at for at, d in enumerate(ranked)}
+            qrels[f"{query}.{number}"] = {f"d{d}": 1 for d in tied[:right]}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"success_1,5,10"}).evaluate(run)
+    # Another program: something right is among the first K where its reciprocal rank is not 0.
+    wanted = [ir_measures.RR @ k for k in (1, 5, 10)]
+    others = {
+        (m.query_id, m.measure): m.value for m in ir_measures.msmarco.iter_calc(wanted, qrels, run)
+    }
+    for query, (_, by_hand) in enumerate(BY_HAND):
+        orders = [name for name in run if name.startswith(f"{query}.")]
+        for k, measure, hand in zip((1, 5, 10), wanted, by_hand, strict=True):
+            assert np.mean([theirs[o][f"success_{k}"] for o in orders]) == pytest.approx(hand)
+            assert np.mean([others[o, measure] > 0 for o in orders]) == pytest.approx(hand)
+
+
 def test_judgements_of_ones_own_are_those_that_are_exported(tmp_path):
     data, scores = made(9)
     judged = Judgements.of(90, IMAGES, [4, 4, 7], [1, 2, 3])
@@ -259,6 +310,21 @@ def test_the_report_shows_text_as_text_and_needs_nothing_from_outside(tmp_path, 
         "queries.jsonl",
     ]
     assert write_report(tmp_path / "report", *evil).read_text() == html  # again, the same bytes
+
+
+def test_the_file_for_mteb_has_its_form_and_its_mean_is_mr(tmp_path):
+    data, scores = made(10)
+    result = evaluate(data, scores, np.ones(IMAGES, bool), "m")
+    write_report(tmp_path, data, scores, result, some_records(data), seconds=1.234)
+    body = json.loads((tmp_path / "mteb.json").read_text())
+    assert body["task_name"] == "ownCaptionRetrieval"
+    assert (body["dataset_revision"], body["evaluation_time"]) == (result.revision, 1.23)
+    (split,) = body["scores"].values()
+    for one in split:
+        assert isinstance(one["hf_subset"], str)
+        assert isinstance(one["languages"], list)
+    assert sum(one["main_score"] for one in split) / 2 == pytest.approx(result.mr / 100, abs=1e-6)
+    assert split[1]["cv_recall_at_10"] == pytest.approx(result.expected.t2i.r10 / 100, abs=1e-6)
 
 
 def test_without_matplotlib_the_report_is_still_written_and_says_so(tmp_path, evil, monkeypatch):

@@ -13,6 +13,8 @@ from trsllava.errors import InputError
 from trsllava.evaluation.bootstrap import interval, intervals, resample
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.evaluate import evaluate
+from trsllava.evaluation.groups import words
+from trsllava.evaluation.hubness import hubness, occurrences
 from trsllava.evaluation.judgements import Judgements, by_image, from_qrels, merged
 from trsllava.evaluation.measures import Success, places
 from trsllava.interchange.trec import Judgement
@@ -226,6 +228,59 @@ def test_an_image_takes_all_its_captions_along_into_a_resample():
     assert each["r1"][1] - each["r1"][0] > 0.35  # 100 independent captions would give 0.2
 
 
+def test_short_and_long_captions_have_figures_of_their_own():
+    long = "a b c d e f g h i j k ."
+    data = dataset({"a": ["a plane .", long], "b": ["it's a well-known pier ."]})
+    assert [words(caption) for caption in data.captions] == [2, 11, 4]
+    result = measured(data, [[1, 0], [0, 1], [0, 1]])
+    assert result.per_length == (
+        ("1 to 6", 2, (100.0, 100.0, 100.0)),
+        ("11 to 15", 1, (0.0, 100.0, 100.0)),
+    )
+
+
+def test_occurrences_among_the_first_are_the_mean_over_all_orders_of_ties():
+    scores = np.random.default_rng(5).integers(0, 3, (7, 5)).astype(np.float32)
+    counts = np.zeros(5)
+    for row in scores:
+        orders = [
+            order
+            for order in itertools.permutations(range(5))
+            if all(row[a] >= row[b] for a, b in itertools.pairwise(order))
+        ]
+        for order in orders:
+            counts[list(order[:2])] += 1 / len(orders)
+    assert occurrences(scores, 2) == pytest.approx(counts)
+    assert occurrences(scores, 9) == pytest.approx([7] * 5)
+
+
+def test_hubs_are_named_and_what_cannot_be_found_is_no_anti_hub():
+    scores = np.tile(np.arange(20, dtype=np.float32), (4, 1))
+    scores[:, 19] = -INF
+    found = hubness(scores, [f"i{n}" for n in range(20)])
+    # Ten of nineteen stand among the first of all four, nine nowhere.
+    assert found.greatest == tuple((f"i{n}", 4.0) for n in range(9, 14))
+    assert found.mean == pytest.approx(40 / 19)
+    assert found.never == pytest.approx(900 / 19)
+    p = 10 / 19
+    assert found.skew == pytest.approx((1 - 2 * p) / math.sqrt(p * (1 - p)))
+    assert hubness(np.ones((3, 40), np.float32), list("a" * 40)).skew == 0.0
+    assert hubness(np.full((3, 4), -INF, np.float32), list("abcd")).greatest == ()
+
+
+def test_the_revision_tells_other_captions_and_judgements_apart():
+    one, other = (dataset({"a": ["x"], "b": [text]}) for text in ("y", "z"))
+    scores = [[1, 0], [0, 1]]
+    judged = Judgements.of(2, 2, [0, 1], [1, 1])
+    revisions = {
+        measured(one, scores).revision,
+        measured(other, scores).revision,
+        measured(one, scores, judged=judged).revision,
+    }
+    assert len(revisions) == 3
+    assert measured(one, [[0, 0], [0, 0]], [True, False]).revision in revisions
+
+
 def test_the_result_prints_as_the_contract_says():
     data = dataset({"airport_1.jpg": ["a1"], "beach_1.jpg": ["b1"]}, classes=("airport", "beach"))
     row = measured(data, [[0, 1], [1, 0]])
@@ -238,5 +293,7 @@ def test_the_result_prints_as_the_contract_says():
     assert set(body["merged_duplicates"]) == {"i2t", "t2i", "mr"}
     assert {"dataset", "split", "images", "captions", "covered", "method"} <= set(body)
     assert [c["class"] for c in body["per_class"]] == ["airport", "beach"]
+    assert body["per_length"][0]["captions"] == 2
+    assert body["hubness"]["t2i"]["greatest"][0] == {"id": "airport_1.jpg", "count": 2.0}
     assert body["rows"][0]["t2i"]["r1"] == 0.0
     assert body["warnings"] == ["joined by file name"]

@@ -1,6 +1,6 @@
 """From one score matrix to a result: both directions, ties, intervals, merged duplicates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,19 +8,12 @@ from numpy.typing import NDArray
 from trsllava.errors import InputError
 from trsllava.evaluation.bootstrap import intervals
 from trsllava.evaluation.datasets import Dataset, shared
-from trsllava.evaluation.judgements import Judgements, by_image, merged
+from trsllava.evaluation.groups import per_class, per_length, scores_of
+from trsllava.evaluation.hubness import hubness
+from trsllava.evaluation.judgements import Judgements, by_image, merged, revision
 from trsllava.evaluation.measures import Places, places
-from trsllava.evaluation.result import (
-    DIRECTIONS,
-    KEYS,
-    MEASURES,
-    ClassScores,
-    Recalls,
-    Result,
-    Scores,
-)
+from trsllava.evaluation.result import DIRECTIONS, KEYS, MEASURES, Result
 
-Values = Mapping[str, Sequence[NDArray[np.float64]]]
 _PERCENT = 100.0
 
 
@@ -85,7 +78,7 @@ def evaluate(
     )
     same = _both(scores, merged(dataset, has_record)) if judged is None else found
     strings, captions = shared(dataset)
-    with_class, per_class = _per_class(dataset, values)
+    with_class, classes = per_class(dataset, values)
     return Result(
         dataset=dataset.name,
         split=dataset.split,
@@ -93,18 +86,24 @@ def evaluate(
         captions=len(dataset.captions),
         covered=int(has_record.sum()),
         method=method,
-        expected=_scores(values),
-        optimistic=_scores({d: [m.optimistic(found[d]) for m in MEASURES] for d in DIRECTIONS}),
-        pessimistic=_scores({d: [m.pessimistic(found[d]) for m in MEASURES] for d in DIRECTIONS}),
+        expected=scores_of(values),
+        optimistic=scores_of({d: [m.optimistic(found[d]) for m in MEASURES] for d in DIRECTIONS}),
+        pessimistic=scores_of({d: [m.pessimistic(found[d]) for m in MEASURES] for d in DIRECTIONS}),
         intervals={d: {k: _percent(each[f"{d}/{k}"]) for k in KEYS} for d in DIRECTIONS},
         mr_interval=_percent(mr_interval),
-        merged=_scores({d: [m.expected(same[d]) for m in MEASURES] for d in DIRECTIONS}),
+        merged=scores_of({d: [m.expected(same[d]) for m in MEASURES] for d in DIRECTIONS}),
         shared_strings=strings,
         shared_captions=captions,
         leaks=dataset.leaks,
         empty=dataset.empty,
-        per_class=per_class,
+        per_class=classes,
         with_class=with_class,
+        per_length=per_length(dataset, values),
+        hubness={
+            "i2t": hubness(scores.T, dataset.caption_ids),
+            "t2i": hubness(scores, dataset.images),
+        },
+        revision=revision(dataset, relevant),
         judged=relevant,
         places=found,
         warnings=(*dataset.warnings, *notes, *_unjudged(relevant)),
@@ -116,34 +115,8 @@ def _both(scores: NDArray[np.float32], judged: Judgements) -> dict[str, Places]:
     return {"i2t": places(scores.T, judged.turned()), "t2i": places(scores, judged)}
 
 
-def _scores(values: Values) -> Scores:
-    i2t, t2i = ([_PERCENT * float(v.mean()) for v in values[d]] for d in DIRECTIONS)
-    return Scores(Recalls(*i2t), Recalls(*t2i))
-
-
 def _percent(pair: tuple[float, float]) -> tuple[float, float]:
     return _PERCENT * pair[0], _PERCENT * pair[1]
-
-
-def _per_class(dataset: Dataset, values: Values) -> tuple[int, tuple[ClassScores, ...]]:
-    """Return how many images have a class, and the figures of each class if there are several."""
-    names = sorted({name for name in dataset.classes if name is not None})
-    with_class = sum(name is not None for name in dataset.classes)
-    if len(names) < 2:
-        return with_class, ()
-    classes = np.array([names.index(c) if c is not None else -1 for c in dataset.classes])
-    table = []
-    for number, name in enumerate(names):
-        images = classes == number
-        captions = images[dataset.owner]
-        if not captions.any():
-            continue
-        part = {
-            "i2t": [v[images] for v in values["i2t"]],
-            "t2i": [v[captions] for v in values["t2i"]],
-        }
-        table.append(ClassScores(name, int(images.sum()), _scores(part)))
-    return with_class, tuple(table)
 
 
 def _unjudged(judged: Judgements) -> list[str]:

@@ -1,5 +1,7 @@
 """Which items are relevant to which query, for both directions and for judgements of one's own."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -60,6 +62,17 @@ def merged(dataset: Dataset, covered: NDArray[np.bool_]) -> Judgements:
         query += [row] * len(images)
         item += images
     return Judgements.of(len(dataset.captions), len(dataset.images), query, item)
+
+
+def revision(dataset: Dataset, judged: Judgements) -> str:
+    """Return a digest (SHA-256) of all that figures depend on beside the scores.
+
+    Equal digests mean the same images, captions and judgements in the same order, so that the
+    queries of two evaluations can be held against each other one by one.
+    """
+    known = [dataset.images, dataset.caption_ids, dataset.captions, dataset.owner.tolist()]
+    body = json.dumps([*known, judged.query.tolist(), judged.item.tolist()])
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def from_qrels(dataset: Dataset, rows: Iterable[Judgement]) -> Judgements:

@@ -4,25 +4,24 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trsllava.errors import MissingExtra
+from trsllava.evaluation import mteb
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.exports import FILES, write_exports
+from trsllava.evaluation.pages import literature, write_page
 from trsllava.evaluation.plots import plots
-from trsllava.evaluation.published import comparability, published
 from trsllava.evaluation.result import Result
+from trsllava.evaluation.runs import RANKS, write_ranks
 from trsllava.records import Record
 from trsllava.store.files import publish
-from trsllava.untrusted import printable
 
 _SHOWN = 12  # best and worst queries each
 _TEXT = 300  # characters of a record's text
-_PUBLISHED = 6  # published figures of each kind, the others folded away
 
 Thumbnail = Callable[[str], str | None]
 
@@ -54,6 +53,7 @@ def write_report(
     records: Sequence[Record | None],
     *,
     thumbnail: Thumbnail | None = None,
+    seconds: float | None = None,
 ) -> Path:
     """Write the report of a result and of the rows it carries.
 
@@ -71,6 +71,8 @@ def write_report(
         One for each image, None where there is none.
     thumbnail
         Gives an image's picture as a ``data:`` address, or None; no pictures without it.
+    seconds
+        How long the scoring took, for MTEB's result file.
 
     Returns
     -------
@@ -86,26 +88,29 @@ def write_report(
         name: "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
         for name, svg in drawn.items()
     }
+    has_record = np.array([record is not None for record in records])
+    scores = np.where(has_record, scores, np.float32(-np.inf))
     show = _Shower(dataset, records, thumbnail)
     best, worst = _extremes(dataset, scores, result, show)
-    rows = published(result.dataset)
-    page = _render(
+    body = json.dumps(result.to_json(), ensure_ascii=False, indent=1) + "\n"
+    write_exports(folder, dataset, scores, records, result.judged)
+    write_ranks(folder, dataset, scores, result.places)
+    publish(folder / mteb.FILE, json.dumps(mteb.task_result(result, seconds), indent=1).encode())
+    publish(folder / "result.json", body.encode())
+    return write_page(
+        folder / "index.html",
+        "report.html",
         result=result,
         methods=methods,
         plots=addresses,
         missing=missing,
         best=best,
         worst=worst,
-        published=[(kind, list(of_kind)) for kind, of_kind in groupby(rows, lambda row: row.kind)],
-        shown_published=_PUBLISHED,
-        comparability=comparability(result.split, rows),
-        files=FILES,
+        own=[(one.method, "", one.expected) for one in methods],
+        named={"i2t": dict(zip(dataset.caption_ids, dataset.captions, strict=True)), "t2i": {}},
+        files=(RANKS, mteb.FILE, *FILES),
+        **literature(result.dataset, result.split),
     )
-    body = json.dumps(result.to_json(), ensure_ascii=False, indent=1) + "\n"
-    write_exports(folder, dataset, scores, records, result.judged)
-    publish(folder / "result.json", body.encode())
-    publish(folder / "index.html", page.encode("utf-8", "backslashreplace"))
-    return folder / "index.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +136,7 @@ def _extremes(
     """Return the captions whose own image came clearest first, and those where it came last."""
     rank = result.places["t2i"].rank()
     rows = np.arange(len(rank))
-    has_record = np.array([record is not None for record in show.records])
-    others = np.where(has_record, scores, np.float32(-np.inf))
+    others = scores.copy()
     own = others[rows, dataset.owner]
     others[rows, dataset.owner] = -np.inf
     rival = others.argmax(axis=1)
@@ -159,17 +163,3 @@ def _distinct(dataset: Dataset, rows: list[int]) -> list[int]:
         if len(chosen) == _SHOWN:
             break
     return list(chosen.values())
-
-
-def _render(**context: object) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    return environment.get_template("report.html").render(**context)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trsllava.evaluation.hubness import Hubness
 from trsllava.evaluation.judgements import Judgements
 from trsllava.evaluation.measures import Places, Success
 
@@ -50,13 +51,22 @@ class ClassScores(NamedTuple):
     scores: Scores
 
 
+class LengthScores(NamedTuple):
+    """The captions of so many words as text-to-image queries, ranked among all images."""
+
+    words: str
+    captions: int
+    t2i: Recalls
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """One method on one split.
 
     ``expected`` is the headline, under a random order of ties; ``judged`` is what counted as
-    relevant, captions to images; ``places`` holds for each direction where that stands; ``rows``
-    are other methods on the same split, such as the paper's scoring.
+    relevant, captions to images; ``places`` holds for each direction where that stands;
+    ``revision`` is a digest of what was measured on; ``rows`` are other methods on the same split,
+    such as the paper's scoring.
     """
 
     dataset: str
@@ -77,6 +87,9 @@ class Result:
     empty: int
     per_class: tuple[ClassScores, ...]
     with_class: int
+    per_length: tuple[LengthScores, ...]
+    hubness: Mapping[str, Hubness]
+    revision: str
     judged: Judgements
     places: Mapping[str, Places]
     warnings: tuple[str, ...] = ()
@@ -92,6 +105,7 @@ class Result:
         body = {
             "dataset": self.dataset,
             "split": self.split,
+            "revision": self.revision,
             "images": self.images,
             "captions": self.captions,
             "covered": self.covered,
@@ -104,6 +118,11 @@ class Result:
                 {"class": one.name, "images": one.images, **one.scores.to_json()}
                 for one in self.per_class
             ],
+            "per_length": [
+                {"words": one.words, "captions": one.captions, "t2i": one.t2i.to_json()}
+                for one in self.per_length
+            ],
+            "hubness": {name: one.to_json() for name, one in self.hubness.items()},
             "warnings": list(self.warnings),
         }
         if self.rows:

@@ -1,0 +1,38 @@
+"""What the report of one evaluation and the comparison of several share as pages."""
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from trsllava.evaluation.published import comparability, published
+from trsllava.store.files import publish
+from trsllava.untrusted import printable
+
+_PUBLISHED = 6  # published figures of each kind, the others folded away
+
+
+def write_page(path: Path, template: str, **context: object) -> Path:
+    """Render a template of this folder, all text escaped, and return where it was written."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    page = environment.get_template(template).render(**context)
+    publish(path, page.encode("utf-8", "backslashreplace"))
+    return path
+
+
+def literature(dataset: str, split: str) -> dict[str, Any]:
+    """Return what the macro ``published_figures`` shows of a dataset."""
+    rows = published(dataset)
+    return {
+        "published": [(kind, list(group)) for kind, group in groupby(rows, lambda row: row.kind)],
+        "most": _PUBLISHED,
+        "comparability": comparability(split, rows),
+    }
