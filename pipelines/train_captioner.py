@@ -13,7 +13,6 @@ weights, a vocabulary and the mean vector of the captions. docs/builtin.md is th
 import argparse
 import json
 import platform
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,8 @@ from captioner_training.export import export
 from captioner_training.head import Head, HeadConfig, targets, train_head
 from captioner_training.pictures import look, read_pictures
 from captioner_training.teaching import WriterConfig, new_writer, train_writer
+
+from trsllava.light.learnt import Learnt
 
 CONFIG = Path(__file__).with_suffix(".toml")
 
@@ -46,7 +47,6 @@ def train(
     data: Path, work: Path, out: Path, config: dict[str, Any], limit: int | None = None
 ) -> list[dict[str, float]]:
     """Do the whole training; return the writer's curve."""
-    started = time.time()
     pictures = read_pictures(data, work, config["pictures"]["painted"], limit)
     seen = look(pictures, data, work)
     goal = targets(pictures, work)
@@ -59,11 +59,12 @@ def train(
         "pictures": {s: len(pictures.rows(s)) for s in sorted(set(pictures.splits))},
         "config": config,
         "curve": curve,
-        "hours": round((time.time() - started) / 3600, 2),
+        "writer_hours": round(sum(row["seconds"] for row in curve) / 3600, 2),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
     }
-    export(out, head, writer, corpus.vocabulary, goal.mean, facts)
+    learnt = Learnt.of(text for n in pictures.rows("train") for text in pictures.captions[n])
+    export(out, head, writer, corpus.vocabulary, goal.mean, learnt, facts)
     (work / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return curve
 

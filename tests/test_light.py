@@ -16,6 +16,7 @@ from trsllava.errors import InputError, UsageError
 from trsllava.light.captioner import BuiltinCaptioner, choose
 from trsllava.light.eye import FOLDER, Eye, fit
 from trsllava.light.grammar import tidied
+from trsllava.light.learnt import Learnt
 from trsllava.light.vocabulary import Vocabulary, join_words, split_words
 from trsllava.light.writer import SLOTS, Draft, Writer
 from trsllava.testing import check_captioner
@@ -90,7 +91,7 @@ def test_the_head_finds_painted_scenes_by_what_is_said_of_them(scenes):
 
 def test_drafts_are_the_same_every_time_and_of_every_slot(scenes):
     sight = Eye(threads=1).see([scenes["harbour"]])
-    first, second = (Writer().drafts(sight.memory[0], 2) for _ in range(2))
+    first, second = (Writer().drafts(sight.memory[0], [2] * SLOTS) for _ in range(2))
     assert first == second
     assert {draft.slot for draft in first} == set(range(SLOTS))
     assert all(draft.text and draft.sureness < 0 for draft in first)
@@ -102,10 +103,13 @@ def test_a_chosen_text_agrees_is_likely_and_does_not_repeat():
     drafts += [Draft(0, "a better text", -1.0), Draft(1, "a better text", -1.0)]
     agreement = np.full(len(drafts), 0.2, np.float32)
     agreement[-2:] = 0.4
-    chosen = choose(drafts, agreement)
+    by_heart = [False] * len(drafts)
+    chosen = choose(drafts, agreement, by_heart)
     assert chosen[0] == "a better text"
     assert chosen[1] == "text 1 alone"  # the better one is said already
-    assert len(choose(drafts[1:-2], agreement[1:-2])) == SLOTS - 1
+    assert len(choose(drafts[1:-2], agreement[1:-2], by_heart[1:-2])) == SLOTS - 1
+    by_heart[-2] = True
+    assert choose(drafts, agreement, by_heart)[:2] == ["text 0 alone", "a better text"]
 
 
 def test_records_pass_all_checks_and_name_what_is_painted(records):
@@ -178,6 +182,20 @@ def test_what_ships_is_what_the_manifest_says_and_small():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert sum(path.stat().st_size for path in folder.iterdir()) < 30_000_000
     assert manifest["training"]["config"]["writer"]["epochs"] == len(manifest["training"]["curve"])
+
+
+def test_what_was_learnt_by_heart_is_known_without_the_texts(tmp_path):
+    rng = np.random.default_rng(0)
+    words = [f"word{n}" for n in range(300)]
+    texts = [" ".join(rng.choice(words, 8, replace=False)) for _ in range(500)]
+    Learnt.of(texts).save(tmp_path / "learnt.bin")
+    learnt = Learnt.load(tmp_path / "learnt.bin")
+    assert all(learnt.has(f"{text.upper()} .") for text in texts)
+    assert all(learnt.has(f"{text} and") for text in texts)
+    assert all(learnt.has(text.partition(" ")[2]) for text in texts)
+    others = [" ".join(rng.choice(words, 8, replace=False)) for _ in range(2000)]
+    assert sum(map(learnt.has, others)) <= 10
+    assert (tmp_path / "learnt.bin").stat().st_size < 20_000
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from torch.nn import functional
 from captioner_training.backbone import SIDE, Backbone
 from captioner_training.head import DIMENSION, Head
 from captioner_training.writer import LONGEST, Writer
+from trsllava.light.learnt import Learnt
 from trsllava.light.vocabulary import Vocabulary
 
 _SMALL = 1024  # numbers; smaller constants stay in single precision
@@ -84,10 +85,12 @@ def export(
     writer: Writer,
     vocabulary: Vocabulary,
     text_mean: Tensor,
+    learnt: Learnt,
     facts: dict[str, Any],
 ) -> None:
     """Write all that ships into ``folder``; ``facts`` (how it was trained) go to the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
+    learnt.save(folder / "learnt.bin")
     eye = EyeModule(Backbone(), head, writer).eval()
     _export(
         eye,
@@ -111,7 +114,7 @@ def export(
         {"scores": {0: "b"}, "grown": {1: "b", 3: "u"}},
     )
     (folder / "words.txt").write_text("\n".join(vocabulary.words[1:]) + "\n", encoding="utf-8")
-    names = ("eye.onnx", "writer.onnx", "words.txt")
+    names = ("eye.onnx", "writer.onnx", "words.txt", "learnt.bin")
     manifest = {
         "name": "light-1",
         "encoder": "minilm",

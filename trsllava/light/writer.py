@@ -44,23 +44,23 @@ class Writer:
         self._manifest = read_manifest(self._folder)
         self._temperature = temperature
 
-    def drafts(self, memory: NDArray[np.float32], each: int) -> list[Draft]:
-        """Write ``each`` drafts for every slot about one picture.
+    def drafts(self, memory: NDArray[np.float32], counts: Sequence[int]) -> list[Draft]:
+        """Write drafts of every text about one picture.
 
         Parameters
         ----------
         memory
             What the eye keeps of the picture, one row of `Sight.memory`.
-        each
-            How many for each slot; equal ones are given once.
+        counts
+            How many for each of the `SLOTS`; equal ones are given once.
 
         Returns
         -------
         list[Draft]
             Slot by slot.
         """
-        slots = np.repeat(np.arange(SLOTS), each)
-        greedy = np.arange(len(slots)) % each == 0
+        slots = np.repeat(np.arange(SLOTS), counts)
+        greedy = np.diff(slots, prepend=-1) > 0
         chance = np.random.default_rng(_SEED).random((self._longest, len(slots)))
         depth, heads, part = self._manifest["own"]
         own = np.zeros((depth, len(slots), heads, 0, part), np.float32)
