@@ -61,9 +61,11 @@ def caption(options: argparse.Namespace, store: Path) -> None:
     """Write records of the split's images."""
     dataset = read_dataset(options.dataset, options.annotations, options.split)
     options.out.mkdir(parents=True, exist_ok=True)
-    names = options.out / "images.txt"
-    images = [str((options.images / image).absolute()) for image in dataset.images]
-    names.write_text("\n".join(images) + "\n", encoding="utf-8")
+    pictures, names = options.out / "images", options.out / "images.txt"
+    if not pictures.is_symlink():  # a list names what lies below it
+        pictures.symlink_to(options.images.absolute(), target_is_directory=True)
+    lines = "".join(f"images/{image}\n" for image in dataset.images)
+    names.write_text(lines, encoding="utf-8")
     given = {"--model": options.model, "--base-url": options.base_url}
     chosen = [part for key, value in given.items() if value for part in (key, value)]
     trsllava("caption", names, *chosen, "--store", store)

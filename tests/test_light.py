@@ -17,6 +17,7 @@ from trsllava.light.captioner import BuiltinCaptioner, choose
 from trsllava.light.eye import FOLDER, Eye, fit
 from trsllava.light.grammar import tidied
 from trsllava.light.learnt import Learnt
+from trsllava.light.unplaced import unplaced
 from trsllava.light.vocabulary import Vocabulary, join_words, split_words
 from trsllava.light.writer import SLOTS, Draft, Writer
 from trsllava.testing import check_captioner
@@ -210,3 +211,22 @@ def test_what_was_learnt_by_heart_is_known_without_the_texts(tmp_path):
 )
 def test_small_slips_are_put_right(text, field, tidy):
     assert tidied(text, field) == tidy
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "kept"),
+    [
+        ("Two ships lie at a pier in the north.", "one_sentence", "Several ships lie at a pier."),
+        (
+            "One red court in the northwest, grey roofs, three cars.",
+            "feature",
+            "A red court, grey roofs, several cars.",
+        ),
+        ("The oval lies at the bottom.", "one_sentence", None),
+        ("There are no roads, green trees all around the bare field.", "one_sentence", None),
+        ("A river bends through dense forest.", "caption", None),  # too little to be a caption
+        ("Dozens of cars stand on asphalt.", "one_sentence", "Several cars stand on asphalt."),
+    ],
+)
+def test_counts_and_places_are_taken_out_of_photographs_texts(text, field, kept):
+    assert unplaced(text, field) == kept

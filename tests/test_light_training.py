@@ -21,7 +21,6 @@ from captioner_training.corpus import read_corpus  # noqa: E402
 from captioner_training.export import EyeModule, StepModule  # noqa: E402
 from captioner_training.head import Head, targets  # noqa: E402
 from captioner_training.pictures import look, read_pictures  # noqa: E402
-from captioner_training.texts import unplaced  # noqa: E402
 
 from trsllava import resources  # noqa: E402
 
@@ -173,22 +172,3 @@ def test_targets_are_of_the_pictures_they_are_asked_for(data, trained):
     assert len(goal.captions) == len(goal.records) == len(pictures.names) == len(goal.middle)
     with pytest.raises(SystemExit, match="other texts"):
         targets(read_pictures(data, work, 21, None), work)
-
-
-@pytest.mark.parametrize(
-    ("text", "field", "kept"),
-    [
-        ("Two ships lie at a pier in the north.", "one_sentence", "Several ships lie at a pier."),
-        (
-            "One red court in the northwest, grey roofs, three cars.",
-            "feature",
-            "A red court, grey roofs, several cars.",
-        ),
-        ("The oval lies at the bottom.", "one_sentence", None),
-        ("There are no roads, green trees all around the bare field.", "one_sentence", None),
-        ("A river bends through dense forest.", "caption", None),  # too little to be a caption
-        ("Dozens of cars stand on asphalt.", "one_sentence", "Several cars stand on asphalt."),
-    ],
-)
-def test_counts_and_places_are_taken_out_of_photographs_texts(text, field, kept):
-    assert unplaced(text, field) == kept

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from trsllava.captioning.prompts import load_prompt
-from trsllava.captioning.quality import _loop, objection
+from trsllava.captioning.quality import loop, objection
 from trsllava.captioning.replies import Reading
 from trsllava.records import FIELDS, Record
 from truth.verbatim import Known, jaccard, normalised, sentences
@@ -75,7 +75,7 @@ def loops(records: Sequence[Record]) -> dict[str, Any]:
         found = objection(Reading(record.variants), prompt, prompt.text, prompt.language)
         if found is not None:
             reasons[found.reason] += 1
-    looping = sum(_loop(text.text) is not None for record in records for text in record.texts())
+    looping = sum(loop(text.text) is not None for record in records for text in record.texts())
     return {
         "looping texts": looping,
         "records refused": reasons.total(),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from captioner_training.pictures import Pictures
-from captioner_training.texts import unplaced
 from captioner_training.writer import LONGEST
+from trsllava.light.unplaced import unplaced
 from trsllava.light.vocabulary import FIRST, Vocabulary, join_words, split_words
 from trsllava.records import FIELDS, VARIANTS
 

@@ -101,7 +101,7 @@ def objection(
     places = None
     for where, name, text in _placed(variants):
         for found in (
-            _loop(text[: _TOO_LONG[name]]),
+            loop(text[: _TOO_LONG[name]]),
             _unfit(text, _TOO_LONG[name]),
             _echo(text, clauses),
             _language(text, language),
@@ -162,7 +162,7 @@ def _echo(text: str, clauses: tuple[str, ...]) -> Objection | None:
     return None
 
 
-def _loop(text: str) -> Objection | None:
+def loop(text: str) -> Objection | None:
     """Find a phrase of up to twenty words that comes three times in a row."""
     if _RUN.search(text):
         return Objection("loop", "repeats one character")

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from trsllava import resources
 from trsllava.captioning.captioner import Captioned, Failed, Outcome, Prepared
 from trsllava.captioning.prompts import Prompt, load_prompt
-from trsllava.captioning.quality import objection
+from trsllava.captioning.quality import loop, objection
 from trsllava.captioning.replies import Reading
 from trsllava.embedding.bundled import BundledEmbedder, unit, usable_cores
 from trsllava.light.eye import FOLDER, Eye
 from trsllava.light.learnt import Learnt
+from trsllava.light.unplaced import unplaced
 from trsllava.light.writer import SLOTS, Draft, Writer
 from trsllava.records import FIELDS, Variant
 
@@ -75,7 +76,7 @@ class BuiltinCaptioner:
 
     def _look(self, prepared: Prepared) -> Outcome:
         sight = self._eye.see([prepared.pixels])
-        drafts = self._writer.drafts(sight.memory[0], DRAFTS)
+        drafts = sound(self._writer.drafts(sight.memory[0], DRAFTS))
         by_heart = [self._learnt.has(draft.text) for draft in drafts]
         chosen = choose(drafts, self._agreement(drafts, sight.vectors[0]), by_heart)
         if len(chosen) < SLOTS:
@@ -108,6 +109,16 @@ class BuiltinCaptioner:
         return BundledEmbedder(threads=1)
 
 
+def sound(drafts: Sequence[Draft]) -> list[Draft]:
+    """Return drafts without counts and places; those of which nothing sound is left are dropped."""
+    found = []
+    for draft in drafts:
+        text = unplaced(draft.text, FIELDS[draft.slot % len(FIELDS)])
+        if text is not None and loop(text) is None:
+            found.append(draft._replace(text=text))
+    return found
+
+
 def choose(
     drafts: Sequence[Draft], agreement: NDArray[np.float32], by_heart: Sequence[bool]
 ) -> list[str]:
@@ -126,22 +137,28 @@ def choose(
     -------
     list[str]
         One text a slot, in their order: the draft that agrees best and is likely, and neither
-        says again what a text before it said nor what was learnt by heart; shorter where a slot
-        has no draft.
+        says again what a text before it said nor what was learnt by heart; shorter where a field
+        has too few drafts.
     """
     chosen: list[str] = []
     said: list[frozenset[str]] = []
     for slot in range(SLOTS):
         best: tuple[float, str, frozenset[str]] | None = None
-        for draft, cosine, learnt in zip(drafts, agreement.tolist(), by_heart, strict=True):
-            if draft.slot != slot:
-                continue
-            words = frozenset(_LETTERS.findall(draft.text.lower()))
+        for n in _unused(drafts, slot, chosen):
+            words = frozenset(_LETTERS.findall(drafts[n].text.lower()))
             again = any(len(words & w) >= _ALIKE * len(words | w) for w in said)
-            value = cosine + _SURENESS * draft.sureness - _REPETITION * again - _BY_HEART * learnt
+            value = float(agreement[n]) + _SURENESS * drafts[n].sureness
+            value -= _REPETITION * again + _BY_HEART * by_heart[n]
             if best is None or value > best[0]:
-                best = (value, draft.text, words)
+                best = (value, drafts[n].text, words)
         if best is not None:
             chosen.append(best[1])
             said.append(best[2])
     return chosen
+
+
+def _unused(drafts: Sequence[Draft], slot: int, chosen: Sequence[str]) -> list[int]:
+    """Return which drafts a slot may take: its own, else what other variants have left."""
+    free = [n for n, draft in enumerate(drafts) if draft.text not in chosen]
+    own = [n for n in free if drafts[n].slot == slot]
+    return own or [n for n in free if (drafts[n].slot - slot) % len(FIELDS) == 0]

@@ -1,8 +1,8 @@
-"""What the writer learns to say: our records and people's captions, without what it cannot see.
+"""Texts without what the light models cannot see: counts and places in the picture.
 
-Counts and places in the picture cannot be told from the frozen backbone's coarse map, so they
-are taken out of the texts of photographs: a number becomes "several", a place is cut out, and
-a clause that still names one is dropped. What is left is what the writer can learn to be right in.
+These cannot be told from the frozen backbone's coarse map. So they are taken out of the texts of
+photographs that the writer learns from, and of whatever it writes: a number becomes "several", a
+place is cut out, and a clause that still names one is dropped.
 """
 
 import re
@@ -58,7 +58,7 @@ _BROKEN = re.compile(
     r"|stretch(?:es)?|reach(?:es)?|crosse?s?|crossing|covers?|curves?|curving|occup(?:y|ies)"
     r"|enters?|leads?|passe?s?|descends?|rises?|comes?|keeps?|leaves?|turns?|follows?|borders?"
     r"|faces?|forms?|spans?|spreads?|holds?|touch(?:es)?|continues?|narrows?|widens?|appears?"
-    r"|cluster(?:s|ed)?|concentrated|located|placed|lying|standing|another|others?|divides?|cuts?)"
+    r"|points?|pointing|facing|cluster(?:s|ed)?|concentrated|located|placed|lying|standing|another|others?|divides?|cuts?)"
     r"(?=[,.]|$| and\b)"
     r"|^(?:and|or|but|where|which)\b"
 )
