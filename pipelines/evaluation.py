@@ -16,11 +16,14 @@ from pathlib import Path
 
 from trsllava.evaluation.datasets import read_dataset
 
+_SHOWN = 20  # words of a command
+
 
 def trsllava(*arguments: str | Path) -> None:
     """Run a trsllava command of this Python's installation; stop when it fails."""
     command = [sys.executable, "-m", "trsllava", *map(str, arguments)]
-    print("+ trsllava", *command[3:], file=sys.stderr, flush=True)
+    said = command[3:] if len(command) < _SHOWN else [*command[3:_SHOWN], "..."]
+    print("+ trsllava", *said, file=sys.stderr, flush=True)
     done = subprocess.run(command, check=False)
     if done.returncode not in (0, 3):  # 3: done, with bad lines set aside
         sys.exit(done.returncode)
@@ -60,15 +63,10 @@ def main() -> None:
 def caption(options: argparse.Namespace, store: Path) -> None:
     """Write records of the split's images."""
     dataset = read_dataset(options.dataset, options.annotations, options.split)
-    options.out.mkdir(parents=True, exist_ok=True)
-    pictures, names = options.out / "images", options.out / "images.txt"
-    if not pictures.is_symlink():  # a list names what lies below it
-        pictures.symlink_to(options.images.absolute(), target_is_directory=True)
-    lines = "".join(f"images/{image}\n" for image in dataset.images)
-    names.write_text(lines, encoding="utf-8")
+    images = [options.images / image for image in dataset.images]
     given = {"--model": options.model, "--base-url": options.base_url}
     chosen = [part for key, value in given.items() if value for part in (key, value)]
-    trsllava("caption", names, *chosen, "--store", store)
+    trsllava("caption", *chosen, "--store", store, *images)
 
 
 if __name__ == "__main__":

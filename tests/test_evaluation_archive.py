@@ -106,6 +106,25 @@ def test_the_matrix_ranks_as_a_query_does(tmp_path, archive):
             assert [raw[image] for image in dataset.images] == pytest.approx(row.tolist(), abs=1e-4)
 
 
+def test_the_pipeline_captions_images_that_have_no_records(tmp_path):
+    from trsllava.resources import find, load_script
+
+    painter = load_script("datasets/sample_archive.py")
+    records = painter.paint_archive(tmp_path / "images", seed=4, count=4)
+    images = [(r.image, "val", [v.one_sentence for v in r.variants]) for r in records[:3]]
+    command = [
+        *(sys.executable, "pipelines/evaluation.py", "own", "--split", "val", "--mode", "fused"),
+        *("--annotations", str(annotations(tmp_path / "an.json", images))),
+        *("--images", str(tmp_path / "images"), "--out", str(tmp_path / "run")),
+    ]
+    root = find("pipelines/evaluation.py").parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "report" / "result.json").read_text())
+    assert (result["images"], result["covered"]) == (3, 3)
+    assert result["t2i"]["r1"] > 60
+
+
 def test_the_pipeline_goes_from_records_to_a_report(tmp_path):
     from PIL import Image
 

@@ -92,7 +92,7 @@ def test_the_head_finds_painted_scenes_by_what_is_said_of_them(scenes):
 
 def test_drafts_are_the_same_every_time_and_of_every_slot(scenes):
     sight = Eye(threads=1).see([scenes["harbour"]])
-    first, second = (Writer().drafts(sight.memory[0], [2] * SLOTS) for _ in range(2))
+    first, second = (Writer().drafts(sight.memory[0], [2] * SLOTS, 0.7) for _ in range(2))
     assert first == second
     assert {draft.slot for draft in first} == set(range(SLOTS))
     assert all(draft.text and draft.sureness < 0 for draft in first)
@@ -194,6 +194,7 @@ def test_what_was_learnt_by_heart_is_known_without_the_texts(tmp_path):
     assert all(learnt.has(f"{text.upper()} .") for text in texts)
     assert all(learnt.has(f"{text} and") for text in texts)
     assert all(learnt.has(text.partition(" ")[2]) for text in texts)
+    assert all(learnt.has(f"{text.partition(' ')[2]} other") for text in texts)
     others = [" ".join(rng.choice(words, 8, replace=False)) for _ in range(2000)]
     assert sum(map(learnt.has, others)) <= 10
     assert (tmp_path / "learnt.bin").stat().st_size < 20_000

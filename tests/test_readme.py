@@ -30,7 +30,7 @@ def examples():
 
 def test_the_readme_s_commands_print_what_it_says(tmp_path):
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    environment = {**os.environ, "COLUMNS": "200", "TRSLLAVA_STORE": "trsllava-demo/store"}
+    environment = {**os.environ, "COLUMNS": "200", "TRSLLAVA_STORE": "painted"}
     found = list(examples())
     assert len(found) > 15
     with StubServer() as server:

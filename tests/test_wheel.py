@@ -50,6 +50,8 @@ def test_the_wheel_holds_data_models_and_licences_and_stays_small(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "trsllava/py.typed",
+        "trsllava/models/light/eye.onnx",
+        "trsllava/models/light/writer.onnx",
         "trsllava/models/minilm/model.onnx",
         "trsllava/search/page.html",
         "trsllava/_bundled/datasets/query_bank.txt",
@@ -60,7 +62,7 @@ def test_the_wheel_holds_data_models_and_licences_and_stays_small(wheel):
         assert name in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
-    assert wheel.stat().st_size < 40e6
+    assert wheel.stat().st_size < 90e6
 
 
 def test_the_installed_wheel_runs_the_demo_outside_the_checkout(python, tmp_path):

@@ -22,9 +22,10 @@ from trsllava.light.unplaced import unplaced
 from trsllava.light.writer import SLOTS, Draft, Writer
 from trsllava.records import FIELDS, Variant
 
-# For each text; more for the two sentences that it has learnt from people's captions, since
-# what it knows by heart is not said.
-DRAFTS = (3, 3, 3, 3, 3, 3, 8, 3, 3, 3, 3, 3, 8, 3, 3)
+DRAFTS = 3  # for each text
+MORE_DRAFTS = 12  # where none of these says more than what was learnt by heart
+_CALM, _FREE = 0.7, 1.0  # the temperatures that the first and the further ones are written at
+_CHOICE = 1  # the version of how drafts are cleaned and chosen
 _ALIKE = 0.6  # the share of words from which on two texts say the same
 _REPETITION = 0.3  # what a text loses by saying what one before it said
 _BY_HEART = 1.0  # ... and what it loses by repeating what was learnt from
@@ -55,7 +56,8 @@ class BuiltinCaptioner:
             "captioner": "builtin",
             "model": self._eye.identity()["name"],
             "revision": self._writer.revision,
-            "drafts": list(DRAFTS),
+            "drafts": [DRAFTS, MORE_DRAFTS],
+            "choice": _CHOICE,
         }
 
     def caption(self, images: Iterable[Prepared]) -> Iterator[Outcome]:
@@ -76,25 +78,34 @@ class BuiltinCaptioner:
 
     def _look(self, prepared: Prepared) -> Outcome:
         sight = self._eye.see([prepared.pixels])
-        drafts = sound(self._writer.drafts(sight.memory[0], DRAFTS))
-        by_heart = [self._learnt.has(draft.text) for draft in drafts]
-        chosen = choose(drafts, self._agreement(drafts, sight.vectors[0]), by_heart)
-        if len(chosen) < SLOTS:
+        texts = self._texts(sight.memory[0], sight.vectors[0])
+        if len(texts) < SLOTS:
             return Failed(prepared.image, "incomplete", "the builtin captioner found no words")
-        variants = tuple(
-            Variant(*chosen[n : n + len(FIELDS)]) for n in range(0, SLOTS, len(FIELDS))
-        )
+        variants = tuple(Variant(*texts[n : n + len(FIELDS)]) for n in range(0, SLOTS, len(FIELDS)))
         wrong = objection(Reading(variants), self._prompt, "", self._prompt.language)
         if wrong is not None:
-            return Failed(prepared.image, wrong.reason, wrong.detail, raw="\n".join(chosen))
+            return Failed(prepared.image, wrong.reason, wrong.detail, raw="\n".join(texts))
         return Captioned(prepared.image, variants)
 
-    def _agreement(
-        self, drafts: Sequence[Draft], picture: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return the cosine of each draft with the picture."""
-        texts = self._encoder.encode([draft.text for draft in drafts])
-        return np.asarray(unit(texts - self._eye.text_mean) @ picture)
+    def _texts(self, memory: NDArray[np.float32], picture: NDArray[np.float32]) -> list[str]:
+        """Write and choose; a slot that has nothing new to say is given more drafts, then all."""
+        drafts = sound(self._writer.drafts(memory, [DRAFTS] * SLOTS, _CALM))
+        new = {draft.slot for draft in drafts if not self._learnt.has(draft.text)}
+        if len(new) < SLOTS:
+            counts = [0 if slot in new else MORE_DRAFTS for slot in range(SLOTS)]
+            drafts += sound(self._writer.drafts(memory, counts, _FREE))
+        chosen = self._choose(drafts, picture)
+        if len(chosen) < SLOTS:
+            drafts += sound(self._writer.drafts(memory, [MORE_DRAFTS] * SLOTS, _FREE))
+            chosen = self._choose(drafts, picture)
+        return chosen
+
+    def _choose(self, drafts: Sequence[Draft], picture: NDArray[np.float32]) -> list[str]:
+        if not drafts:
+            return []
+        vectors = self._encoder.encode([draft.text for draft in drafts])
+        agreement = np.asarray(unit(vectors - self._eye.text_mean) @ picture)
+        return choose(drafts, agreement, [self._learnt.has(draft.text) for draft in drafts])
 
     @cached_property
     def _prompt(self) -> Prompt:

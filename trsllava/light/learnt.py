@@ -18,7 +18,7 @@ _PROBES = 14
 
 
 class Learnt:
-    """Knows the texts that were learnt from, near ones too: those with a word more or less.
+    """Knows the texts that were learnt from, near ones too: a word more, less or other.
 
     Parameters
     ----------
@@ -50,14 +50,11 @@ class Learnt:
         path.write_bytes(self._bits.tobytes())
 
     def has(self, text: str) -> bool:
-        """Say whether a text has the words of one that was learnt from, or one more or less."""
+        """Say whether a text has the words of one that was learnt from, but for one at most."""
         words = _words(text)
-        one_less = (_key(words - {word}) for word in words)
-        return (
-            self._holds(_key(words))
-            or self._holds(f"-{_key(words)}")
-            or any(self._holds(key) for key in one_less)
-        )
+        parts = [_key(words - {word}) for word in words]
+        keys = [_key(words), f"-{_key(words)}", *parts, *(f"-{part}" for part in parts)]
+        return any(map(self._holds, keys))
 
     def _holds(self, key: str) -> bool:
         return all(

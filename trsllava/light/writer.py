@@ -31,20 +31,15 @@ class Draft(NamedTuple):
 
 
 class Writer:
-    """The small decoder that ships, one picture at a time on one core.
+    """The small decoder that ships, one picture at a time on one core."""
 
-    Parameters
-    ----------
-    temperature
-        How freely it writes; the first draft of every slot takes the likeliest word always.
-    """
-
-    def __init__(self, temperature: float = 0.7) -> None:
+    def __init__(self) -> None:
         self._folder = resources.find(FOLDER)
         self._manifest = read_manifest(self._folder)
-        self._temperature = temperature
 
-    def drafts(self, memory: NDArray[np.float32], counts: Sequence[int]) -> list[Draft]:
+    def drafts(
+        self, memory: NDArray[np.float32], counts: Sequence[int], temperature: float
+    ) -> list[Draft]:
         """Write drafts of every text about one picture.
 
         Parameters
@@ -53,6 +48,8 @@ class Writer:
             What the eye keeps of the picture, one row of `Sight.memory`.
         counts
             How many for each of the `SLOTS`; equal ones are given once.
+        temperature
+            How freely it writes; a slot's first draft takes the likeliest word always.
 
         Returns
         -------
@@ -75,7 +72,7 @@ class Writer:
             word = np.where(
                 greedy[going],
                 scores.argmax(axis=1),
-                _sample(scores / self._temperature, chance[step, going]),
+                _sample(scores / temperature, chance[step, going]),
             )
             for row, n in enumerate(going.tolist()):
                 if ended[n]:
