@@ -132,7 +132,13 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path, server):
     assert "jpg" in done.stderr
 
 
-def test_no_captioner_is_named_as_what_is_missing(tmp_path, archive):
-    done = run(tmp_path, "caption", "in", "--store", "s", expect=1)
-    assert "openai" in done.stderr
-    assert "transformers" in done.stderr
+def test_the_captioner_that_ships_is_used_where_none_is_named(tmp_path, archive):
+    done = run(tmp_path, "caption", "in", "--store", "s")
+    assert "20 records, 0 quarantined" in done.stdout
+    assert "a large VLM writes far better records" in done.stderr
+
+
+def test_an_unknown_captioner_is_told_which_there_are(tmp_path, archive):
+    done = run(tmp_path, "caption", "in", "--store", "s", "--captioner", "nobody", expect=1)
+    for name in ("builtin", "openai", "transformers"):
+        assert name in done.stderr

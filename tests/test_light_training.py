@@ -78,7 +78,7 @@ def parts(data, work):
 def test_the_loss_falls(trained):
     curve, _, _ = trained
     assert [row["epoch"] for row in curve] == [1, 2, 3]
-    assert curve[-1]["train"] < 0.8 * curve[0]["train"]
+    assert curve[-1]["train"] < 0.9 * curve[0]["train"]
     assert curve[-1]["val"] < curve[0]["val"]
 
 
