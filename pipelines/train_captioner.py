@@ -63,7 +63,9 @@ def train(
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
     }
-    learnt = Learnt.of(text for n in pictures.rows("train") for text in pictures.captions[n])
+    rows = pictures.rows("train").tolist()
+    ours = (text for n in rows for text in (pictures.records[n] or [])[2::3])
+    learnt = Learnt.of((text for n in rows for text in pictures.captions[n]), also=ours)
     export(out, head, writer, corpus.vocabulary, goal.mean, learnt, facts)
     (work / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return curve

@@ -110,6 +110,8 @@ def test_a_chosen_text_agrees_is_likely_and_does_not_repeat():
     assert chosen[1] == "text 1 alone"  # the better one is said already
     assert len(choose(drafts[1:-2], agreement[1:-2], by_heart[1:-2])) == SLOTS - 1
     by_heart[-2] = True
+    assert choose(drafts, agreement, by_heart)[:2] == ["a better text", "text 1 alone"]
+    agreement[-2:] = 0.3  # too little for what was learnt by heart
     assert choose(drafts, agreement, by_heart)[:2] == ["text 0 alone", "a better text"]
 
 
@@ -189,9 +191,11 @@ def test_what_was_learnt_by_heart_is_known_without_the_texts(tmp_path):
     rng = np.random.default_rng(0)
     words = [f"word{n}" for n in range(300)]
     texts = [" ".join(rng.choice(words, 8, replace=False)) for _ in range(500)]
-    Learnt.of(texts).save(tmp_path / "learnt.bin")
+    Learnt.of(texts, also=["A long text of ours."]).save(tmp_path / "learnt.bin")
     learnt = Learnt.load(tmp_path / "learnt.bin")
     assert all(learnt.has(f"{text.upper()} .") for text in texts)
+    assert learnt.has("a long text of ours")
+    assert not learnt.has("a long text of")
     assert all(learnt.has(f"{text} and") for text in texts)
     assert all(learnt.has(text.partition(" ")[2]) for text in texts)
     assert all(learnt.has(f"{text.partition(' ')[2]} other") for text in texts)

@@ -1,7 +1,7 @@
 """Whether a text was learnt by heart, told without keeping a single text.
 
-A Bloom filter (Bloom, 1970) of one-way digests of the sets of words of people's captions, and of
-these sets less one word: no caption can be read out of it.
+A Bloom filter (Bloom, 1970) of one-way digests of the sets of words of people's captions, of these
+sets less one word, and of our records' longer texts: no caption can be read out of it.
 """
 
 import hashlib
@@ -30,10 +30,11 @@ class Learnt:
         self._bits = bits
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Learnt":
-        """Make the filter of some texts."""
+    def of(cls, texts: Iterable[str], also: Iterable[str] = ()) -> "Learnt":
+        """Make the filter of some texts, and of others that are known only as they are."""
         sets = {_words(text) for text in texts}
         keys = {_key(words) for words in sets} | {key for words in sets for key in _less_one(words)}
+        keys |= {_key(_words(text)) for text in also}
         bits = np.zeros(-(-len(keys) * BITS // 8), np.uint8)
         for key in keys:
             for place in _places(key, 8 * len(bits)):

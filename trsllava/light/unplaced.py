@@ -58,7 +58,7 @@ _BROKEN = re.compile(
     r"|stretch(?:es)?|reach(?:es)?|crosse?s?|crossing|covers?|curves?|curving|occup(?:y|ies)"
     r"|enters?|leads?|passe?s?|descends?|rises?|comes?|keeps?|leaves?|turns?|follows?|borders?"
     r"|faces?|forms?|spans?|spreads?|holds?|touch(?:es)?|continues?|narrows?|widens?|appears?"
-    r"|points?|pointing|facing|cluster(?:s|ed)?|concentrated|located|placed|lying|standing|another|others?|divides?|cuts?)"
+    r"|cluster(?:s|ed)?|concentrated|located|placed|lying|standing|another|others?|divides?|cuts?)"
     r"(?=[,.]|$| and\b)"
     r"|^(?:and|or|but|where|which)\b"
 )
