@@ -64,7 +64,7 @@ def train(
         "torch": torch.__version__,
     }
     rows = pictures.rows("train").tolist()
-    ours = (text for n in rows for text in (pictures.records[n] or [])[2::3])
+    ours = (text for n in rows for text in pictures.records[n] or [])
     learnt = Learnt.of((text for n in rows for text in pictures.captions[n]), also=ours)
     export(out, head, writer, corpus.vocabulary, goal.mean, learnt, facts)
     (work / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

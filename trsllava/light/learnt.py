@@ -1,7 +1,7 @@
 """Whether a text was learnt by heart, told without keeping a single text.
 
 A Bloom filter (Bloom, 1970) of one-way digests of the sets of words of people's captions, of these
-sets less one word, and of our records' longer texts: no caption can be read out of it.
+sets less one word, and of the texts of our records: no caption can be read out of it.
 """
 
 import hashlib
