@@ -1,15 +1,26 @@
-"""An archive's own scores for a dataset's captions."""
+"""An archive's own scores for a dataset's captions.
 
+A search compares images for one query; the other direction compares captions for one image. There
+a caption that fits every record would win everywhere, as an image near every query would in a
+search. So what a caption scores with a bank of records that ships (of train images, ours) is taken
+off, as what is usual for an image is when an index is built. Each caption's own ranking of images
+stays as it is.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trsllava import resources
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.joining import join
-from trsllava.index.scoring import Mode
+from trsllava.index.scoring import Mode, Parts, usual
 from trsllava.records import Record
 from trsllava.search.searcher import Searcher
+
+_BANK = "datasets/record_bank.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +38,10 @@ class Scored:
 
 
 def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
-    """Score every caption of a dataset with every image of it, as `Searcher.search` would.
+    """Score every caption of a dataset with every image of it.
 
-    Images that the archive holds beside the dataset's play no part.
+    Each caption ranks the images as `Searcher.search` would. Images that the archive holds beside
+    the dataset's play no part.
     """
     generation = searcher.generation
     live = searcher.live.rows()
@@ -38,8 +50,23 @@ def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
     columns = np.flatnonzero(has_record)
     rows, place = np.unique(live[joined.rows[columns]], return_inverse=True)
     scores = np.full((len(dataset.captions), len(dataset.images)), -np.inf, dtype=np.float32)
-    scores[:, columns] = searcher.score_matrix(dataset.captions, rows, mode)[:, place]
+    found = searcher.score_matrix(dataset.captions, rows, mode)
+    if mode != "lexical":
+        found -= _usual(searcher, dataset.captions, mode)[:, None]
+    scores[:, columns] = found[:, place]
     records: list[Record | None] = [None] * len(dataset.images)
     for column, row in zip(columns, rows[place], strict=True):
         records[column] = generation.record(int(row))
     return Scored(scores, has_record, tuple(records), joined.notes)
+
+
+def _usual(searcher: Searcher, captions: Sequence[str], mode: Mode) -> NDArray[np.float32]:
+    """Return what each caption scores with the bank's records, in the units of its scores."""
+    distinct = list(dict.fromkeys(captions))
+    place = {text: n for n, text in enumerate(distinct)}
+    bank = resources.find(_BANK).read_text(encoding="utf-8").splitlines()
+    cosines = searcher.embedder.encode_queries(distinct) @ searcher.embedder.encode(bank).T
+    dense = usual(np.asarray(cosines, np.float32), axis=1)
+    nothing = np.zeros_like(dense)
+    meaning = searcher.generation.scale.weighted(mode, Parts(dense, *[nothing] * 3)).meaning
+    return meaning[[place[text] for text in captions]].astype(np.float32)

@@ -21,7 +21,7 @@ from trsllava.embedding.pictures import PictureEmbedder, check_fits
 from trsllava.embedding.vectors import SegmentVectors, embed_segment, read_vectors
 from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
-from trsllava.index.banks import measure
+from trsllava.index.banks import measure, measure_hubs
 from trsllava.index.dense import FLAT_TEXTS, IvfIndex
 from trsllava.index.generation import ROW, SEGMENT, TEXTS, load_generation, open_vectors
 from trsllava.index.manifest import Kind, Manifest, make_current, read_current
@@ -189,7 +189,9 @@ def _build(
         facts = seen.facts(*where)
         draft = replace(draft, pictures=facts)
         pictures = open_pictures(view.layout, facts, view.segments, *where)
-    scale = measure(embedder, len(found), opened, words, pictures)
+    hubs = measure_hubs(embedder, len(found), opened)
+    np.save(folder / "hubs.npy", hubs, allow_pickle=False)
+    scale = measure(embedder, opened, hubs, words, pictures)
     return _seal_folder(folder, draft, kind, scale)
 
 

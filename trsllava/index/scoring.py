@@ -1,8 +1,8 @@
 """How an image scores by its texts, and how the parts of a score become one.
 
 An image's dense part is the log-mean-exp of the cosines between the query and
-each of its texts: close to the best text, but texts that agree count too. Its
-words part is BM25 over all its texts plus a bonus for the share of the query's
+each of its texts: close to the best text, but texts that agree count too. What
+the image gets from any ordinary query is taken off (`usual`). Its words part is BM25 over all its texts plus a bonus for the share of the query's
 words that it has. Its picture part, where the index has picture vectors, is the
 cosine between query and picture in the light head's space. Each part is brought
 to the deviation it shows on a bank of ordinary queries, weighted, and added
@@ -56,10 +56,33 @@ def log_mean_exp(
     return np.asarray(np.log(sums / counts) / beta + 1, dtype=np.float32)
 
 
+def usual(scores: NDArray[np.float32], axis: int, beta: float = BETA) -> NDArray[np.float32]:
+    """Return what items score with a bank: a hub, near everything, scores high with any.
+
+    Taken off, what is left says how much more a pair fits than its items fit anything; the
+    dynamic inverted softmax (Bogolin et al. 2022) of a bank that is no split's.
+
+    Parameters
+    ----------
+    scores
+        Aggregated cosines of items and bank, in any order.
+    axis
+        The bank's.
+    beta
+        Sharpness, the aggregation's own.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        The log-mean-exp over the bank, of the shape that is left.
+    """
+    return np.asarray(np.log(np.exp(beta * (scores - 1)).mean(axis)) / beta + 1, np.float32)
+
+
 class Parts(NamedTuple):
     """What scores are made of; float32 arrays of one shape, such as (queries, images).
 
-    ``dense`` are aggregated cosines, ``bm25`` is what its name says, ``share`` the share of the
+    ``dense`` are aggregated cosines less what is usual for the image, ``bm25`` is what its name says, ``share`` the share of the
     query's words that stand in the image's texts, ``picture`` the cosines with the pictures.
     """
 

@@ -153,7 +153,7 @@ class Searcher:
         """Return the parts, each (texts, rows); zeros where the mode needs none."""
         dense = bm25 = share = picture = np.zeros((len(texts), len(rows)), dtype=np.float32)
         if mode != "lexical":
-            dense = self.generation.vectors.scores(vectors, rows)
+            dense = self.generation.meaning(vectors, rows)
         if mode != "dense":
             bm25, share = self.generation.words.matrices(texts)[:, :, rows]
         if mode == "fused" and self.generation.pictures is not None:
@@ -174,6 +174,7 @@ class Searcher:
             best = int(np.argmax(self.generation.vectors.cosines(vector, row)))
         parts = Parts(*(part[:, at] for part in scored.parts))
         added = self.generation.scale.weighted(query.mode, parts)
+        usual = 0.0 if query.mode == "lexical" else float(self.generation.hubs[row])
         return Hit(
             rank=rank,
             image=record.image,
@@ -189,7 +190,8 @@ class Searcher:
                 meaning=float(added.meaning[0]),
                 words=float(added.words[0]),
                 picture=float(added.picture[0]),
-                cosine=float(parts.dense[0]),
+                cosine=float(parts.dense[0]) + usual,
+                usual=usual,
                 bm25=float(parts.bm25[0]),
                 similarity=float(parts.picture[0]),
                 matched=tuple(sorted(set().union(*spoken))),

@@ -1,0 +1,1 @@
+"""Adapting the text encoder to how people and captioners speak of overhead images."""
