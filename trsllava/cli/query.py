@@ -162,7 +162,7 @@ def _print_explanation(explanation: "Explanation", mode: str) -> None:
     e = explanation
     matched = ", ".join(e.matched) or "none"
     data(
-        f"           {e.raw:.2f} = {e.meaning:.2f} meaning (cosine {e.cosine:.3f}, usual {e.usual:.3f}) "
+        f"           {e.raw:.2f} = {e.meaning:.2f} meaning (cosine {e.cosine:.3f}) "
         f"+ {e.words:.2f} words (BM25 {e.bm25:.2f}: {matched})"
         + (f" + {e.picture:.2f} picture (cosine {e.similarity:.3f})" if mode == "fused" else "")
     )

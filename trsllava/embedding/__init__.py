@@ -1,7 +1,7 @@
 """Text encoders: the protocol, finding one by name, and the canary.
 
-An embedder turns texts into unit vectors. Ours are ``minilm`` (ships with the
-package) and any sentence-transformers model by name or path; a plug-in adds one
+An embedder turns texts into unit vectors. Ours are ``minilm`` and ``adapted``
+(ship with the package) and any sentence-transformers model by name or path; a plug-in adds one
 through the entry point group ``trsllava.embedders``, loaded only when named.
 """
 
@@ -27,6 +27,7 @@ SENTENCE_TRANSFORMERS = "sentence-transformers"
 # Resolved even in a bare checkout, where no entry points are installed.
 _BUILT_IN = {
     DEFAULT_EMBEDDER: "trsllava.embedding.bundled:BundledEmbedder",
+    "adapted": "trsllava.embedding.bundled:adapted",
     SENTENCE_TRANSFORMERS: "trsllava.embedding.sentence:SentenceTransformerEmbedder",
 }
 

@@ -1,4 +1,4 @@
-"""The encoder that ships: all-MiniLM-L6-v2 in int8, on onnxruntime and tokenizers alone.
+"""The encoders that ship: all-MiniLM-L6-v2, as it is and adapted, on onnxruntime and tokenizers.
 
 A batch holds texts of one length in word pieces, so there is no padding, and
 activations are scaled row by row: a text's vector does not depend on its batch.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Ids = NDArray[np.int32]
 Vectors = NDArray[np.float32]
 
-BUNDLED = ("light", "minilm")  # the models that ship
+BUNDLED = ("adapted", "light", "minilm")  # the models that ship
 BATCH_TOKENS = 512  # activations of 3 MB: what a core's second-level cache holds
 CHUNK = 2048  # texts tokenised at a time; a tokenizer's output is a hundred times its ids
 _UNKNOWN, _START, _END = 100, 101, 102  # [UNK], [CLS], [SEP]
@@ -42,12 +42,14 @@ class BundledEmbedder:
     ----------
     threads
         Batches encoded at a time; by default as many as cores that this process may use.
+    model
+        ``minilm``, or ``adapted`` to captions of overhead images (docs/adapted.md).
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, model: str = "minilm") -> None:
         if threads is not None and threads < 1:
             raise InputError(f"an encoder needs at least one thread, not {threads}")
-        self._folder = resources.find("models/minilm")
+        self._folder = resources.find(f"models/{model}")
         self._manifest = read_manifest(self._folder)
         self._threads = threads or usable_cores()
         self._pieces = int(self._manifest["window"]) - 2
@@ -163,6 +165,11 @@ class BundledEmbedder:
         return onnxruntime.InferenceSession(
             str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
+
+
+def adapted(threads: int | None = None) -> BundledEmbedder:
+    """Load the encoder that was adapted to captions of overhead images."""
+    return BundledEmbedder(threads, model="adapted")
 
 
 def _batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

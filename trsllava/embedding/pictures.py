@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trsllava.embedding import Embedder
-from trsllava.errors import StoreDamaged, UsageError
+from trsllava.embedding import Embedder, load_embedder
+from trsllava.errors import StoreDamaged
 from trsllava.images.prefetch import prefetch
 from trsllava.images.prepare import identity as preparation
 from trsllava.images.source import Reading, Source, Unreadable
@@ -75,14 +75,13 @@ def eye_fingerprint(eye: PictureEmbedder) -> str:
     return hashlib.sha256(canonical_json(body)).hexdigest()[:16]
 
 
-def check_fits(eye: PictureEmbedder, embedder: Embedder) -> None:
-    """Raise `UsageError` if an eye's vectors cannot be compared with an embedder's."""
-    own, given = eye.identity()["encoder"], embedder.identity()["name"]
-    if own != given:
-        raise UsageError(
-            f"the light head's vectors lie in the space of the encoder {own}, not of {given}; "
-            f"index without --images, or with: trsllava index --images --embedder {own}"
-        )
+def seeing_encoder(eye: Mapping[str, Any], embedder: Embedder) -> Embedder:
+    """Return the text encoder in whose space an eye's vectors lie, by the eye's identity.
+
+    It is ``embedder`` itself if that has the name.
+    """
+    own = str(eye["encoder"])
+    return embedder if embedder.identity()["name"] == own else load_embedder(own)
 
 
 def directions(texts: NDArray[np.float32], text_mean: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,10 +1,9 @@
 """An archive's own scores for a dataset's captions.
 
 A search compares images for one query; the other direction compares captions for one image. There
-a caption that fits every record would win everywhere, as an image near every query would in a
-search. So what a caption scores with a bank of records that ships (of train images, ours) is taken
-off, as what is usual for an image is when an index is built. Each caption's own ranking of images
-stays as it is.
+a caption that fits every record would win everywhere. So what a caption scores with a bank of texts
+that ships (of train images' records, ours) is taken off its scores. Each caption's own ranking of
+the images stays as it is.
 """
 
 from collections.abc import Sequence
@@ -27,12 +26,14 @@ _BANK = "datasets/record_bank.txt"
 class Scored:
     """The matrix of an archive on a dataset.
 
-    ``scores`` is float32 (captions, images), -inf for an image without a record, ``records`` has
-    one entry an image, ``notes`` say how records were found.
+    ``scores`` is float32 (captions, images), -inf for an image without a record, ``rows`` is each
+    image's in the index, -1 where there is none, ``records`` has one entry an image, ``notes`` say
+    how records were found.
     """
 
     scores: NDArray[np.float32]
     has_record: NDArray[np.bool_]
+    rows: NDArray[np.int64]
     records: tuple[Record | None, ...]
     notes: tuple[str, ...]
 
@@ -57,7 +58,8 @@ def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
     records: list[Record | None] = [None] * len(dataset.images)
     for column, row in zip(columns, rows[place], strict=True):
         records[column] = generation.record(int(row))
-    return Scored(scores, has_record, tuple(records), joined.notes)
+    in_index = np.where(has_record, live[joined.rows], -1)
+    return Scored(scores, has_record, in_index, tuple(records), joined.notes)
 
 
 def _usual(searcher: Searcher, captions: Sequence[str], mode: Mode) -> NDArray[np.float32]:
@@ -66,7 +68,7 @@ def _usual(searcher: Searcher, captions: Sequence[str], mode: Mode) -> NDArray[n
     place = {text: n for n, text in enumerate(distinct)}
     bank = resources.find(_BANK).read_text(encoding="utf-8").splitlines()
     cosines = searcher.embedder.encode_queries(distinct) @ searcher.embedder.encode(bank).T
-    dense = usual(np.asarray(cosines, np.float32), axis=1)
+    dense = usual(np.asarray(cosines, np.float32))
     nothing = np.zeros_like(dense)
     meaning = searcher.generation.scale.weighted(mode, Parts(dense, *[nothing] * 3)).meaning
     return meaning[[place[text] for text in captions]].astype(np.float32)

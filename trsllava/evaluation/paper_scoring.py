@@ -1,12 +1,12 @@
-"""The scoring of "Beyond Pixels" (arXiv 2512.10596), the row every table is compared with.
+"""The scoring of "Beyond Pixels" (arXiv 2512.10596), the rows every table is compared with.
 
 Each variant's three texts are joined into one string and embedded as one vector; an image scores
-by the best cosine of its variants with the raw caption. The paper searches the other direction
-with a second description of the image that records do not hold; here both directions read the
-same matrix.
+by the best cosine of its variants with the raw caption. In the other direction the paper searches
+with one description of the image, written with a prompt of its own. A record holds none of that
+prompt; the caption of its first variant stands for it in a row of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trsllava.records import Record, Variant
 
 METHOD = "paper: joined fields, best of the variants"
+ONE_TEXT = "one description: the caption of the first variant"
 _LABELS = ("ONE_SENTENCE", "FEATURE", "CAPTION")
 _BLOCK = 512
 
@@ -36,10 +37,23 @@ def joined(variant: Variant) -> str:
     )
 
 
+def variants_joined(record: Record) -> list[str]:
+    """Return a record as the strings that the paper embeds."""
+    return [text for variant in record.variants if (text := joined(variant))]
+
+
+def one_description(record: Record) -> list[str]:
+    """Return the one text that describes an image, the last of its first variant that is there."""
+    return [text for text in record.variants[0].texts() if text][-1:]
+
+
 def paper_scores(
-    captions: Sequence[str], records: Sequence[Record | None], encoder: Encoder
+    captions: Sequence[str],
+    records: Sequence[Record | None],
+    encoder: Encoder,
+    texts_of: Callable[[Record], list[str]] = variants_joined,
 ) -> NDArray[np.float32]:
-    """Return the paper's score of every caption with every image.
+    """Return every caption's best cosine with the strings of every image.
 
     Equal texts are embedded once and compared once, so images with equal records get exactly
     equal scores, whatever the rounding of batches and matrix products.
@@ -52,6 +66,8 @@ def paper_scores(
         One for each image, None where there is none.
     encoder
         Any text encoder.
+    texts_of
+        Which strings of a record count: `variants_joined` (the paper's) or `one_description`.
 
     Returns
     -------
@@ -65,7 +81,7 @@ def paper_scores(
     starts: list[int] = []
     columns: list[int] = []
     for column, record in enumerate(records):
-        texts = [text for variant in record.variants if (text := joined(variant))] if record else []
+        texts = texts_of(record) if record else []
         if texts:
             columns.append(column)
             starts.append(len(document_of))

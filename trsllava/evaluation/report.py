@@ -17,6 +17,7 @@ from trsllava.evaluation.pages import literature, write_page
 from trsllava.evaluation.plots import plots
 from trsllava.evaluation.result import Result
 from trsllava.evaluation.runs import RANKS, write_ranks
+from trsllava.index.scoring import Added
 from trsllava.records import Record
 from trsllava.store.files import publish
 
@@ -24,15 +25,20 @@ _SHOWN = 12  # best and worst queries each
 _TEXT = 300  # characters of a record's text
 
 Thumbnail = Callable[[str], str | None]
+Why = Callable[[str, int], Added]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An image on the page: its id, a text of its record, a picture as a data address."""
+    """An image on the page: its id, a text of its record, a picture as a data address.
+
+    ``parts`` says what each part of the score added for the query that it is shown with.
+    """
 
     image: str
     text: str
     picture: str | None
+    parts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ def write_report(
     records: Sequence[Record | None],
     *,
     thumbnail: Thumbnail | None = None,
+    why: Why | None = None,
     seconds: float | None = None,
 ) -> Path:
     """Write the report of a result and of the rows it carries.
@@ -71,6 +78,9 @@ def write_report(
         One for each image, None where there is none.
     thumbnail
         Gives an image's picture as a ``data:`` address, or None; no pictures without it.
+    why
+        Gives what each part adds to the score of a caption with an image of the dataset, by its
+        place; the page tells nothing of it without.
     seconds
         How long the scoring took, for MTEB's result file.
 
@@ -90,7 +100,7 @@ def write_report(
     }
     has_record = np.array([record is not None for record in records])
     scores = np.where(has_record, scores, np.float32(-np.inf))
-    show = _Shower(dataset, records, thumbnail)
+    show = _Shower(dataset, records, thumbnail, why)
     best, worst = _extremes(dataset, scores, result, show)
     body = json.dumps(result.to_json(), ensure_ascii=False, indent=1) + "\n"
     write_exports(folder, dataset, scores, records, result.judged)
@@ -120,14 +130,19 @@ class _Shower:
     dataset: Dataset
     records: Sequence[Record | None]
     thumbnail: Thumbnail | None
+    why: Why | None
 
-    def __call__(self, row: int) -> Shown:
+    def __call__(self, caption: str, row: int) -> Shown:
         image = self.dataset.images[row]
         record = self.records[row]
         text = next((found.text for found in record.texts()), "") if record else "(no record)"
         if len(text) > _TEXT:
             text = text[: _TEXT - 1] + "…"
-        return Shown(image, text, self.thumbnail(image) if self.thumbnail else None)
+        parts = ""
+        if self.why is not None and record is not None:
+            named = zip(Added._fields, self.why(caption, row), strict=True)
+            parts = " + ".join(f"{part.item():.2f} {name}" for name, part in named if part.any())
+        return Shown(image, text, self.thumbnail(image) if self.thumbnail else None, parts)
 
 
 def _extremes(
@@ -147,8 +162,9 @@ def _extremes(
     by_depth = np.lexsort((rows, -depth))
 
     def asked(row: int, against: bool) -> Asked:
-        first = show(int(rival[row])) if against else None
-        return Asked(dataset.captions[row], float(rank[row]), show(int(dataset.owner[row])), first)
+        caption = dataset.captions[row]
+        first = show(caption, int(rival[row])) if against else None
+        return Asked(caption, float(rank[row]), show(caption, int(dataset.owner[row])), first)
 
     best = _distinct(dataset, [int(row) for row in by_margin if rank[row] == 1])
     worst = _distinct(dataset, [int(row) for row in by_depth if depth[row] > 1])

@@ -1,50 +1,44 @@
-"""What is measured on an archive with the banks of queries that ship: its hubs and its scale."""
+"""The scale of an archive, measured on the banks of queries that ship."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trsllava import resources
 from trsllava.embedding import Embedder
 from trsllava.index.dense import TextVectors
 from trsllava.index.pictures import PictureVectors
-from trsllava.index.scoring import MODES, Parts, Scale, measure_scale, usual
+from trsllava.index.scoring import MODES, Parts, Scale, measure_scale, weights_for
 from trsllava.index.words import Words
 
 _SAMPLE = 20_000  # images that the scale is measured on
-_BLOCK = 20_000  # images that the hubs are measured on at a time
 _ORDINARY, _OFFTOPIC = "query_bank.txt", "offtopic_bank.txt"
-
-
-def measure_hubs(embedder: Embedder, images: int, vectors: TextVectors) -> NDArray[np.float32]:
-    """Return what each image scores with the ordinary queries, float32 (images,)."""
-    asked = embedder.encode_queries(_queries(_ORDINARY))
-    hubs = np.empty(images, np.float32)
-    for start in range(0, images, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, images))
-        hubs[rows] = usual(vectors.scores(asked, rows), axis=0)
-    return hubs
 
 
 def measure(
     embedder: Embedder,
+    images: int,
     vectors: TextVectors,
-    hubs: NDArray[np.float32],
     words: Words,
     pictures: PictureVectors | None,
+    seer: Embedder,
 ) -> Scale:
-    """Ask an archive the ordinary queries, and those that no overhead image answers."""
-    rows = np.arange(0, len(hubs), max(1, -(-len(hubs) // _SAMPLE)))
+    """Ask an archive the ordinary queries, and those that no overhead image answers.
+
+    ``embedder`` encodes them for the texts, ``seer`` for the pictures.
+    """
+    rows = np.arange(0, images, max(1, -(-images // _SAMPLE)))
 
     def parts(name: str) -> Parts:
         queries = _queries(name)
-        asked = embedder.encode_queries(queries)
-        dense = vectors.scores(asked, rows) - hubs[rows]
+        dense = vectors.scores(embedder.encode_queries(queries), rows)
         bm25, share = words.matrices(queries)[:, :, rows]
-        picture = np.zeros_like(dense) if pictures is None else pictures.scores(asked, rows)
+        picture = np.zeros_like(dense)
+        if pictures is not None:
+            picture = pictures.scores(seer.encode_queries(queries), rows)
         return Parts(dense, bm25, share, picture)
 
     modes = [mode for mode in MODES if mode != "fused" or pictures is not None]
-    return measure_scale(parts(_ORDINARY), parts(_OFFTOPIC), modes)
+    weights = weights_for(str(embedder.identity()["name"]))
+    return measure_scale(parts(_ORDINARY), parts(_OFFTOPIC), modes, weights)
 
 
 def _queries(name: str) -> list[str]:

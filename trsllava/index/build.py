@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trsllava.embedding import CANARY, Embedder, fingerprint
-from trsllava.embedding.pictures import PictureEmbedder, check_fits
+from trsllava.embedding.pictures import PictureEmbedder, seeing_encoder
 from trsllava.embedding.vectors import SegmentVectors, embed_segment, read_vectors
 from trsllava.errors import IndexUnusable, StoreDamaged
 from trsllava.index.attributes import Attributes
-from trsllava.index.banks import measure, measure_hubs
+from trsllava.index.banks import measure
 from trsllava.index.dense import FLAT_TEXTS, IvfIndex
 from trsllava.index.generation import ROW, SEGMENT, TEXTS, load_generation, open_vectors
 from trsllava.index.manifest import Kind, Manifest, make_current, read_current
@@ -73,12 +73,8 @@ def build_index(
     ------
     IndexUnusable
         If the store has no records yet.
-    UsageError
-        If the eye's vectors cannot be compared with the embedder's.
     """
     layout = store.layout
-    if eye is not None:
-        check_fits(eye, embedder)
     with lock(layout.index / "lock", "trsllava index", wait=600.0):
         view = store.view(records)
         if view.records == 0:
@@ -183,15 +179,14 @@ def _build(
             kind = "flat"
         else:
             index.save(folder / "ivf.faiss")
-    pictures = None
+    pictures, seer = None, embedder
     if seen is not None:
+        seer = seeing_encoder(seen.eye.identity(), embedder)
         where = places[:, SEGMENT], places[:, ROW]
         facts = seen.facts(*where)
         draft = replace(draft, pictures=facts)
         pictures = open_pictures(view.layout, facts, view.segments, *where)
-    hubs = measure_hubs(embedder, len(found), opened)
-    np.save(folder / "hubs.npy", hubs, allow_pickle=False)
-    scale = measure(embedder, opened, hubs, words, pictures)
+    scale = measure(embedder, len(found), opened, words, pictures, seer)
     return _seal_folder(folder, draft, kind, scale)
 
 

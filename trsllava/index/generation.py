@@ -6,7 +6,6 @@
     ids.json           the image ids, ascending; an image's place here is its row
     places.npy         int64 (images, 6): segment, row in it, first text and number of texts
                        in the segment's vectors, first and last byte of its line
-    hubs.npy           float32 (images,): what is usual for each (`trsllava.index.banks`)
     boxes.npy, spans.npy, properties.json    see `trsllava.index.attributes`
     words/             see `trsllava.index.words`
     ivf.faiss          where there are many texts
@@ -50,16 +49,9 @@ class Generation:
     attributes: Attributes
     words: Words
     vectors: TextVectors
-    hubs: NDArray[np.float32]
     pictures: PictureVectors | None
     index: VectorIndex
     scale: Scale
-
-    def meaning(
-        self, queries: NDArray[np.float32], rows: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """Return the dense part (queries, len(rows)) of ascending rows for queries' vectors."""
-        return np.asarray(self.vectors.scores(queries, rows) - self.hubs[rows])
 
     def record(self, row: int) -> Record:
         """Return the record of an image as it was indexed, in one read.
@@ -106,7 +98,6 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
     try:
         images = indexed_images(folder)
         places = np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False)
-        hubs = np.load(folder / "hubs.npy", mmap_mode="r", allow_pickle=False)
         attributes = Attributes.load(folder)
         words = Words.load(folder / "words")
         vectors = open_vectors(layout, manifest, places)
@@ -116,9 +107,10 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
                 layout, manifest.pictures, manifest.segments, places[:, SEGMENT], places[:, ROW]
             )
         index = IvfIndex.load(folder / "ivf.faiss") if manifest.kind == "ivf" else FlatIndex()
+        scale = Scale.from_json(manifest.scale)
     except (OSError, ValueError, KeyError) as error:
         raise StoreDamaged(f"{folder} is damaged ({error}); run: trsllava index") from error
-    sizes = (len(images), len(places), len(hubs), len(attributes.spans), len(attributes.boxes), words.images)
+    sizes = (len(images), len(places), len(attributes.spans), len(attributes.boxes), words.images)
     if set(sizes) != {manifest.images} or int(places[:, TEXTS].sum()) != manifest.texts:
         raise StoreDamaged(f"{folder} is a mix of two builds; run: trsllava index")
     return Generation(
@@ -129,10 +121,9 @@ def load_generation(layout: Layout, folder: Path) -> Generation:
         attributes=attributes,
         words=words,
         vectors=vectors,
-        hubs=hubs,
         pictures=pictures,
         index=index,
-        scale=Scale.from_json(manifest.scale),
+        scale=scale,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trsllava.embedding import CANARY_LIMIT, Embedder, canary_drift, fingerprint, load_embedder
+from trsllava.embedding.pictures import seeing_encoder
 from trsllava.errors import IndexUnusable, UsageError
 from trsllava.index.generation import Generation, open_generation
 from trsllava.index.scoring import Mode
@@ -234,4 +235,6 @@ def open_searcher(view: View, generation: Generation, embedder: Embedder) -> Sea
             f"this processor computes other vectors than the one that built the index of {root} "
             f"(cosine {drift:.4f} of a fixed text); ranks may differ, run: trsllava index"
         )
-    return Searcher(generation, embedder, live, Pictures(view), tuple(notes))
+    facts = manifest.pictures
+    seer = embedder if facts is None else seeing_encoder(facts.eye, embedder)
+    return Searcher(generation, embedder, seer, live, Pictures(view), tuple(notes))

@@ -60,8 +60,7 @@ class Explanation(NamedTuple):
     """Where a score comes from.
 
     ``meaning``, ``words`` and ``picture`` are what each adds to ``raw`` (in deviations),
-    ``cosine`` (less ``usual``, what the image reaches for any ordinary query), ``bm25`` and
-    ``similarity`` what they are made of, ``matched`` the query's words in
+    ``cosine``, ``bm25`` and ``similarity`` what they are made of, ``matched`` the query's words in
     the record, ``unwanted`` how surely what must not be there is there, 0 to 1, by which the score
     is lowered.
     """
@@ -71,7 +70,6 @@ class Explanation(NamedTuple):
     words: float
     picture: float
     cosine: float
-    usual: float
     bm25: float
     similarity: float
     matched: tuple[str, ...]

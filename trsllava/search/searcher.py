@@ -12,7 +12,7 @@ from trsllava.embedding import Embedder
 from trsllava.errors import IndexUnusable
 from trsllava.index.attributes import UNDATED
 from trsllava.index.generation import Generation
-from trsllava.index.scoring import WEAK, Mode, Parts
+from trsllava.index.scoring import WEAK, Added, Mode, Parts
 from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
 from trsllava.search.query import Answer, Explanation, Hit, Query
@@ -25,13 +25,15 @@ _JOINED = ("hybrid", "fused")  # the modes that look at words beside meaning
 class Searcher:
     """One generation and the encoder that it was built with.
 
-    ``live`` selects the images whose record still counts; ``pictures`` finds what they look
-    like; ``notes`` is what a user should know about the index, for example that newer records
+    ``seer`` encodes texts to compare with pictures' vectors, which may lie in the space of another
+    encoder; ``live`` selects the images whose record still counts; ``pictures`` finds what they
+    look like; ``notes`` is what a user should know about the index, for example that newer records
     are not in it.
     """
 
     generation: Generation
     embedder: Embedder
+    seer: Embedder
     live: Selector
     pictures: Pictures | None = None
     notes: tuple[str, ...] = ()
@@ -85,6 +87,12 @@ class Searcher:
             parts = parts._replace(dense=parts.dense[:, first_twin], picture=parts.picture[:, like])
             scores[first : first + len(part)] = self.generation.scale.raw(mode, parts)
         return scores[np.array([place[text] for text in queries], dtype=np.int64)]
+
+    def added(self, text: str, row: int, mode: Mode = "hybrid") -> Added:
+        """Return what each part adds to the score of one image, (1, 1) each."""
+        self._check(mode)
+        parts = self._parts([text], self._encode([text], mode), np.array([row]), mode)
+        return self.generation.scale.weighted(mode, parts)
 
     def _check(self, mode: Mode) -> None:
         """Raise `IndexUnusable` if the index lacks what a mode looks at."""
@@ -153,11 +161,12 @@ class Searcher:
         """Return the parts, each (texts, rows); zeros where the mode needs none."""
         dense = bm25 = share = picture = np.zeros((len(texts), len(rows)), dtype=np.float32)
         if mode != "lexical":
-            dense = self.generation.meaning(vectors, rows)
+            dense = self.generation.vectors.scores(vectors, rows)
         if mode != "dense":
             bm25, share = self.generation.words.matrices(texts)[:, :, rows]
         if mode == "fused" and self.generation.pictures is not None:
-            picture = self.generation.pictures.scores(vectors, rows)
+            seen = vectors if self.seer is self.embedder else self.seer.encode_queries(texts)
+            picture = self.generation.pictures.scores(np.asarray(seen), rows)
         return Parts(dense, bm25, share, picture)
 
     def _hit(
@@ -174,7 +183,6 @@ class Searcher:
             best = int(np.argmax(self.generation.vectors.cosines(vector, row)))
         parts = Parts(*(part[:, at] for part in scored.parts))
         added = self.generation.scale.weighted(query.mode, parts)
-        usual = 0.0 if query.mode == "lexical" else float(self.generation.hubs[row])
         return Hit(
             rank=rank,
             image=record.image,
@@ -190,8 +198,7 @@ class Searcher:
                 meaning=float(added.meaning[0]),
                 words=float(added.words[0]),
                 picture=float(added.picture[0]),
-                cosine=float(parts.dense[0]) + usual,
-                usual=usual,
+                cosine=float(parts.dense[0]),
                 bm25=float(parts.bm25[0]),
                 similarity=float(parts.picture[0]),
                 matched=tuple(sorted(set().union(*spoken))),

@@ -103,7 +103,7 @@ def find_similar(
     order = np.lexsort((rows, -np.round(raw, 5)))[:top]
     scores = _LEVEL.readable(raw)
     hits = tuple(
-        _hit(generation, given, rank, int(rows[at]), float(scores[at]))
+        _hit(searcher, given, rank, int(rows[at]), float(scores[at]))
         for rank, at in enumerate(order, start=1)
     )
     elapsed = 1000 * (time.perf_counter() - started)
@@ -156,15 +156,19 @@ def _standard(
     return np.asarray((part(rows) - middle) / deviation)
 
 
-def _hit(generation: Generation, given: Given, rank: int, row: int, score: float) -> Hit:
+def _hit(searcher: Searcher, given: Given, rank: int, row: int, score: float) -> Hit:
     """Return a hit with the text of it that says best what the image shows."""
+    generation = searcher.generation
     record = generation.record(row)
+    texts = list(record.texts())
     found = generation.vectors.of(row)
     if given.texts is not None:
         found = found @ given.texts
     elif given.picture is not None and generation.pictures is not None:
+        if searcher.seer is not searcher.embedder:
+            found = np.asarray(searcher.seer.encode([text.text for text in texts]))
         found = generation.pictures.directions(found) @ given.picture
-    best = list(record.texts())[int(np.argmax(found))]
+    best = texts[int(np.argmax(found))]
     return Hit(
         rank=rank,
         image=record.image,
