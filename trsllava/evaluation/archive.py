@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trsllava import resources
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.joining import join
+from trsllava.index.banks import bank
 from trsllava.index.scoring import Mode, Parts, usual
 from trsllava.records import Record
 from trsllava.search.searcher import Searcher
 
-_BANK = "datasets/record_bank.txt"
+_BANK = "record_bank.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
     scores = np.full((len(dataset.captions), len(dataset.images)), -np.inf, dtype=np.float32)
     found = searcher.score_matrix(dataset.captions, rows, mode)
     if mode != "lexical":
-        found -= _usual(searcher, dataset.captions, mode)[:, None]
+        nothing = np.zeros(len(dataset.captions), np.float32)
+        parts = Parts(usual_scores(searcher, dataset.captions), nothing, nothing, nothing)
+        found -= searcher.generation.scale.raw(mode, parts)[:, None].astype(np.float32)
     scores[:, columns] = found[:, place]
     records: list[Record | None] = [None] * len(dataset.images)
     for column, row in zip(columns, rows[place], strict=True):
@@ -62,13 +64,10 @@ def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
     return Scored(scores, has_record, in_index, tuple(records), joined.notes)
 
 
-def _usual(searcher: Searcher, captions: Sequence[str], mode: Mode) -> NDArray[np.float32]:
-    """Return what each caption scores with the bank's records, in the units of its scores."""
+def usual_scores(searcher: Searcher, captions: Sequence[str]) -> NDArray[np.float32]:
+    """Return what meaning gives each caption with the bank of records, float32 (captions,)."""
     distinct = list(dict.fromkeys(captions))
     place = {text: n for n, text in enumerate(distinct)}
-    bank = resources.find(_BANK).read_text(encoding="utf-8").splitlines()
-    cosines = searcher.embedder.encode_queries(distinct) @ searcher.embedder.encode(bank).T
-    dense = usual(np.asarray(cosines, np.float32))
-    nothing = np.zeros_like(dense)
-    meaning = searcher.generation.scale.weighted(mode, Parts(dense, *[nothing] * 3)).meaning
-    return meaning[[place[text] for text in captions]].astype(np.float32)
+    encoder = searcher.embedder
+    cosines = encoder.encode_queries(distinct) @ encoder.encode(bank(_BANK)).T
+    return usual(np.asarray(cosines, np.float32))[[place[text] for text in captions]]

@@ -28,7 +28,7 @@ def measure(
     rows = np.arange(0, images, max(1, -(-images // _SAMPLE)))
 
     def parts(name: str) -> Parts:
-        queries = _queries(name)
+        queries = bank(name)
         dense = vectors.scores(embedder.encode_queries(queries), rows)
         bm25, share = words.matrices(queries)[:, :, rows]
         picture = np.zeros_like(dense)
@@ -41,6 +41,7 @@ def measure(
     return measure_scale(parts(_ORDINARY), parts(_OFFTOPIC), modes, weights)
 
 
-def _queries(name: str) -> list[str]:
+def bank(name: str) -> list[str]:
+    """Return the lines of a bank that ships in ``datasets/``, without its comments."""
     lines = resources.find(f"datasets/{name}").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
