@@ -51,7 +51,6 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=CONFIG)
     given = parser.parse_args()
     config = AdaptConfig(**tomllib.loads(given.config.read_text(encoding="utf-8")))
-    given.work.mkdir(parents=True, exist_ok=True)
     scenes, dropped = read_scenes(given.data)
     source = source_folder(given.model)
     facts = train(scenes, source, given.work, config)
@@ -73,6 +72,7 @@ def train(scenes: list[Scene], source: Path, work: Path, config: AdaptConfig) ->
     """
     from transformers import BertModel
 
+    (work / "adapted").mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_file(str(source / _TOKENIZER))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -85,7 +85,6 @@ def train(scenes: list[Scene], source: Path, work: Path, config: AdaptConfig) ->
     batches = Batches(scenes, _directions(scenes), config)
     curve = adapt(model, tokenizer, batches, config, work / "checkpoint.pt")
     folder = work / "adapted"
-    folder.mkdir(exist_ok=True)
     before = load_file(source / "model.safetensors")
     mean = {
         name: (1 - config.keep) * weight + config.keep * before[name]

@@ -47,9 +47,10 @@ def test_vectors_are_float32_of_unit_length_in_the_order_given(minilm):
     assert minilm.encode([]).shape == minilm.encode_queries([]).shape == (0, 384)
 
 
-def test_the_vectors_are_near_those_of_the_full_precision_model(minilm):
-    rows = json.loads((resources.find("models/minilm") / "reference.json").read_text())
-    vectors = minilm.encode([row["text"] for row in rows])
+@pytest.mark.parametrize("name", ["minilm", "adapted"])
+def test_the_vectors_are_near_those_of_the_full_precision_model(name):
+    rows = json.loads((resources.find(f"models/{name}") / "reference.json").read_text())
+    vectors = load_embedder(name, threads=1).encode([row["text"] for row in rows])
     reference = np.array([row["vector"] for row in rows])
     assert (vectors * reference).sum(1).min() > 0.998
 
@@ -61,6 +62,16 @@ def test_the_vectors_are_near_those_of_sentence_transformers(minilm):
     full = load_embedder(str(Path(spec.submodule_search_locations[0]) / "model"))
     texts = ["many planes are parked beside a terminal .", "A river.", "storage tanks", PLAIN[:400]]
     assert (minilm.encode(texts) * full.encode(texts)).sum(1).min() > 0.995
+
+
+def test_the_adapted_encoder_is_another_model_and_knows_what_is_alike_from_above():
+    pairs = ("a harbour with boats", "many ships are docked at a port", "a yellow desert")
+    plain, adapted = (load_embedder(name, threads=1) for name in ("minilm", "adapted"))
+    assert fingerprint(plain) != fingerprint(adapted)
+    for encoder in (plain, adapted):
+        harbour, port, desert = encoder.encode(pairs)
+        assert harbour @ port > harbour @ desert + 0.3
+    assert np.abs(plain.encode(pairs) - adapted.encode(pairs)).max() > 0.01
 
 
 def test_a_vector_does_not_depend_on_its_batch(minilm):
@@ -126,17 +137,18 @@ def test_the_bundled_files_are_those_of_the_manifest(tmp_path, monkeypatch):
         read_manifest(tmp_path)
 
 
-def test_no_sum_of_two_products_overflows_16_bits():
+@pytest.mark.parametrize("name", ["minilm", "adapted"])
+def test_no_sum_of_two_products_overflows_16_bits(name):
     onnx = pytest.importorskip("onnx", reason="onnx is a development package")
-    model = onnx.load(str(resources.find("models/minilm") / "model.onnx"))
+    model = onnx.load(str(resources.find(f"models/{name}") / "model.onnx"))
     weights = {w.name: w for w in model.graph.initializer}
     used = [n.input[1] for n in model.graph.node if n.op_type == "MatMulIntegerToFloat"]
     assert len(used) == 36
-    for name in used:
-        w = onnx.numpy_helper.to_array(weights[name]).astype(np.int64)
+    for weight in used:
+        w = onnx.numpy_helper.to_array(weights[weight]).astype(np.int64)
         up, down = np.maximum(w, 0), np.minimum(w, 0)
-        assert 255 * (up[::2] + up[1::2]).max() <= 32767, name
-        assert 255 * (down[::2] + down[1::2]).min() >= -32768, name
+        assert 255 * (up[::2] + up[1::2]).max() <= 32767, weight
+        assert 255 * (down[::2] + down[1::2]).min() >= -32768, weight
 
 
 def run(code, folder, **environment):

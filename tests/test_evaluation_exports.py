@@ -14,7 +14,7 @@ from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.exports import write_exports
 from trsllava.evaluation.judgements import Judgements, by_image
-from trsllava.evaluation.paper_scoring import joined, paper_scores
+from trsllava.evaluation.paper_scoring import joined, one_description, paper_scores
 from trsllava.evaluation.report import write_report
 from trsllava.interchange.trec import escape, read_qrels, unescape, write_run
 from trsllava.records import Record, Variant
@@ -253,6 +253,14 @@ def test_the_paper_takes_the_best_variant():
     scores = paper_scores(["a", "b"], records, Letters())
     assert scores[0] == pytest.approx([1, -np.inf, np.sqrt(0.5)])
     assert scores[1] == pytest.approx([1, -np.inf, np.sqrt(0.5)])
+
+
+def test_one_description_is_the_caption_of_the_first_variant_or_what_there_is_of_it():
+    full = (Variant("one", "two", "aa"), Variant("one", "two", "b"))
+    records = [Record("x", full), Record("y", (Variant(one_sentence="b"),)), None]
+    assert [one_description(record) for record in records if record] == [["aa"], ["b"]]
+    scores = paper_scores(["a", "b"], records, Letters(), one_description)
+    assert scores.tolist() == [[1, 0, -np.inf], [0, 1, -np.inf]]
 
 
 def test_equal_texts_are_embedded_once_and_score_exactly_alike():

@@ -22,6 +22,7 @@ from torch import Tensor
 from encoder_training.texts import Scene, normal
 from trsllava.index.scoring import BETA
 
+_EVERY = 100  # steps between checkpoints
 _TOKENS = 2048  # encoded at a time: what fits a processor's cache
 
 
@@ -119,7 +120,7 @@ def adapt(
     config
         The run's constants.
     checkpoint
-        Weights, optimiser and curve, written every 100 steps.
+        Weights, optimiser and curve, written every `_EVERY` steps.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def adapt(
             curve.append({"step": step + 1, "loss": float(np.mean(losses)), "seconds": seconds})
             print(json.dumps(curve[-1]), flush=True)
             started, losses = time.perf_counter(), []
-        if (step + 1) % 100 == 0 or step + 1 == config.steps:
+        if (step + 1) % _EVERY == 0 or step + 1 == config.steps:
             _save(checkpoint, model, optimiser, step + 1, curve)
     model.eval()
     return curve

@@ -49,9 +49,6 @@ def index(
     known = str(current.embedder["name"]) if current else DEFAULT_EMBEDDER
     encoder = load_embedder(embedder or known)
     kept = current is not None and current.pictures is not None
-    if kept and not images and encoder.identity()["name"] != known:
-        note(f"the picture vectors fit the encoder {known} alone: this index is without")
-        kept = False
     with resumable("trsllava index"):
         manifest = build_index(
             opened,

@@ -73,8 +73,11 @@ def build_index(
     ------
     IndexUnusable
         If the store has no records yet.
+    InputError
+        If the encoder in whose space the eye's vectors lie is not known.
     """
     layout = store.layout
+    seer = embedder if eye is None else seeing_encoder(eye.identity(), embedder)
     with lock(layout.index / "lock", "trsllava index", wait=600.0):
         view = store.view(records)
         if view.records == 0:
@@ -98,7 +101,7 @@ def build_index(
             shutil.rmtree(leftover)
         vectors = [embed_segment(layout, ref, embedder) for ref in view.segments]
         folder = layout.index / f".building-{os.getpid()}"
-        manifest = _build(view, vectors, embedder, kind, folder, seen)
+        manifest = _build(view, vectors, embedder, seer, kind, folder, seen)
         final = layout.index / manifest.name
         folder.rename(final)
         sync_folder(layout.index)
@@ -136,6 +139,7 @@ def _build(
     view: View,
     vectors: list[SegmentVectors],
     embedder: Embedder,
+    seer: Embedder,
     kind: Kind | None,
     folder: Path,
     seen: Seen | None,
@@ -179,9 +183,8 @@ def _build(
             kind = "flat"
         else:
             index.save(folder / "ivf.faiss")
-    pictures, seer = None, embedder
+    pictures = None
     if seen is not None:
-        seer = seeing_encoder(seen.eye.identity(), embedder)
         where = places[:, SEGMENT], places[:, ROW]
         facts = seen.facts(*where)
         draft = replace(draft, pictures=facts)
