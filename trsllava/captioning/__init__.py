@@ -22,9 +22,10 @@ from trsllava.captioning.captioner import (
 from trsllava.errors import InputError, UsageError
 
 GROUP = "trsllava.captioners"
+BUILTIN = "builtin"
 # Resolved even in a bare checkout, where no entry points are installed.
 _BUILT_IN = {
-    "builtin": "trsllava.light.captioner:BuiltinCaptioner",
+    BUILTIN: "trsllava.light.captioner:BuiltinCaptioner",
     "openai": "trsllava.captioning.served:ServedCaptioner",
     "transformers": "trsllava.captioning.local:LocalCaptioner",
 }
@@ -60,6 +61,7 @@ def _factory(name: str, plugins: Mapping[str, EntryPoint]) -> Callable[..., Capt
 
 
 __all__ = [
+    "BUILTIN",
     "Captioned",
     "Captioner",
     "CaptionerUnavailable",

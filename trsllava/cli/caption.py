@@ -135,9 +135,11 @@ def caption(
 
 def _usual_captioner(model: str | None, base_url: str | None) -> str:
     """Return the captioner that is meant where none is named."""
+    from trsllava.captioning import BUILTIN
+
     if base_url is not None:
         return "openai"
-    return "builtin" if model is None else "transformers"
+    return BUILTIN if model is None else "transformers"
 
 
 def caption_archive(
@@ -151,7 +153,7 @@ def caption_archive(
     strict: bool,
 ) -> int:
     """Take the archive in, caption what waits, and return the exit code."""
-    from trsllava.captioning import CaptionerUnavailable, load_captioner
+    from trsllava.captioning import BUILTIN, CaptionerUnavailable, load_captioner
     from trsllava.cli.caption_notes import say_end, say_other_set, say_taken
     from trsllava.errors import InputError
     from trsllava.jobs.intake import take_in
@@ -160,7 +162,7 @@ def caption_archive(
     from trsllava.store.store import create_store
 
     captioner = load_captioner(name, **options)
-    if name == "builtin":
+    if name == BUILTIN:
         note(_SMALL)
     identity = identity_of(captioner, wish.reading)
     set_name = fingerprint_of(identity)
