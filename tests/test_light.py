@@ -13,9 +13,9 @@ from trsllava import resources
 from trsllava.captioning import Captioned, Prepared, load_captioner
 from trsllava.embedding.bundled import BundledEmbedder, unit
 from trsllava.errors import InputError, UsageError
-from trsllava.light.captioner import BuiltinCaptioner, choose
+from trsllava.light.captioner import BuiltinCaptioner, choose, sound
 from trsllava.light.eye import FOLDER, Eye, fit
-from trsllava.light.grammar import tidied
+from trsllava.light.grammar import Grammar, tidied
 from trsllava.light.learnt import Learnt
 from trsllava.light.unplaced import unplaced
 from trsllava.light.vocabulary import Vocabulary, join_words, split_words
@@ -218,6 +218,60 @@ def test_small_slips_are_put_right(text, field, tidy):
     assert tidied(text, field) == tidy
 
 
+@pytest.fixture(scope="module")
+def grammar():
+    return Grammar(Writer().vocabulary.words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dunes follow an another over the sand.",
+        "An of the houses has a red roof.",
+        "Cars are parked a by an.",
+        "The outfield is up.",
+        "A green line is of the meadow.",
+        "A few few trees stand here.",
+        "Brown and brown land.",
+        "Trees, a ring of.",
+        "There is several cars.",
+        "There are a baseball field.",
+        "There is a large green lakes.",
+        "A small white boats are parked in it.",
+        "Cars stand on all several.",
+    ],
+)
+def test_slips_that_only_another_text_mends_are_told(grammar, text):
+    assert grammar.has_slip(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dunes follow one another. Lots and lots of trees.",
+        "A few red cars and a sports field.",
+        "A long road crosses several green fields.",
+        "An old stadium lies beside small houses.",
+        "There are a lot of cars, there are a few trees.",
+        "There is a road. The colours are of the same kind.",
+        "Stands with roofs, trees between, a grass strip around.",
+    ],
+)
+def test_sound_english_is_no_slip(grammar, text):
+    assert not grammar.has_slip(text)
+
+
+def test_a_draft_with_a_slip_leaves_its_slot_to_another(grammar):
+    texts = ("Brown and brown bare land.", "Bare brown land with two ponds.", "Trees of.")
+    kept = sound([Draft(0, text, -1.0) for text in texts], grammar)
+    assert [draft.text for draft in kept] == ["Bare brown land with several ponds."]
+
+
+def test_no_record_has_a_slip(grammar, records):
+    texts = [t for record in records.values() for v in record.variants for t in v.texts()]
+    assert [text for text in texts if grammar.has_slip(text)] == []
+
+
 @pytest.mark.parametrize(
     ("text", "field", "kept"),
     [
@@ -231,6 +285,29 @@ def test_small_slips_are_put_right(text, field, tidy):
         ("There are no roads, green trees all around the bare field.", "one_sentence", None),
         ("A river bends through dense forest.", "caption", None),  # too little to be a caption
         ("Dozens of cars stand on asphalt.", "one_sentence", "Several cars stand on asphalt."),
+        ("About a dozen cars on asphalt here.", "one_sentence", "Several cars on asphalt here."),
+        (
+            "Dunes follow one another for long.",
+            "one_sentence",
+            "Dunes follow one another for long.",
+        ),
+        ("Cars are parked one by one.", "one_sentence", "Cars are parked one by one."),
+        ("One of the houses has a red roof.", "one_sentence", None),
+        ("Five of the 12 stands are white.", "one_sentence", "Several of the stands are white."),
+        ("Trees line all four edges of it.", "one_sentence", "Trees line all edges of it."),
+        ("A pond lies in the middle of the park.", "one_sentence", "A pond lies in the park."),
+        ("A pond and a road in the middle of the scene.", "feature", "A pond and a road."),
+        (
+            "A hedge runs along the northern edge of a field.",
+            "one_sentence",
+            "A hedge runs along the edge of a field.",
+        ),
+        (
+            "There are trees on both sides of the river.",
+            "one_sentence",
+            "There are trees beside the river.",
+        ),
+        ("A road with trees in several sides.", "one_sentence", "A road with trees alongside."),
     ],
 )
 def test_counts_and_places_are_taken_out_of_photographs_texts(text, field, kept):

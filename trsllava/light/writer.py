@@ -161,8 +161,7 @@ def _forbid_repeats(
         if not text:
             continue
         last = text[-1]
-        if full[last]:
-            scores[row, last] = -np.inf
+        scores[row, last] = -np.inf
         for at in range(len(text) - 1):
             if text[at] != last:
                 continue
