@@ -12,7 +12,7 @@ from PIL import Image
 from trsllava import resources
 from trsllava.captioning import Captioned, Prepared, load_captioner
 from trsllava.embedding.bundled import BundledEmbedder, unit
-from trsllava.errors import InputError, UsageError
+from trsllava.errors import InputError, TrsllavaError, UsageError
 from trsllava.light.captioner import BuiltinCaptioner, choose, sound
 from trsllava.light.eye import FOLDER, Eye, fit
 from trsllava.light.grammar import Grammar, tidied
@@ -185,6 +185,23 @@ def test_what_ships_is_what_the_manifest_says_and_small():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert sum(path.stat().st_size for path in folder.iterdir()) < 30_000_000
     assert manifest["training"]["config"]["writer"]["epochs"] == len(manifest["training"]["curve"])
+
+
+@pytest.mark.parametrize("name", ["eye.onnx", "writer.onnx", "words.txt", "learnt.bin"])
+def test_a_damaged_model_file_is_named_with_the_remedy(tmp_path, monkeypatch, scenes, name):
+    folder, find = resources.find(FOLDER), resources.find
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = bytearray((tmp_path / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / name).write_bytes(damaged)
+    monkeypatch.setattr(resources, "find", lambda at: tmp_path if at == FOLDER else find(at))
+    picture = next(iter(scenes.values()))
+    with pytest.raises(TrsllavaError, match=f"{name} is missing or changed; install"):
+        list(BuiltinCaptioner().caption([Prepared("x", picture)]))
+    if name == "eye.onnx":
+        with pytest.raises(TrsllavaError, match="install trsllava again"):
+            Eye().vectors([picture])
 
 
 def test_what_was_learnt_by_heart_is_known_without_the_texts(tmp_path):

@@ -16,6 +16,7 @@ from trsllava.captioning.prompts import Prompt, load_prompt
 from trsllava.captioning.quality import loop, objection
 from trsllava.captioning.replies import Reading
 from trsllava.embedding.bundled import BundledEmbedder, unit, usable_cores
+from trsllava.embedding.shipped import intact
 from trsllava.light.eye import FOLDER, Eye
 from trsllava.light.grammar import Grammar
 from trsllava.light.learnt import Learnt
@@ -121,7 +122,7 @@ class BuiltinCaptioner:
 
     @cached_property
     def _learnt(self) -> Learnt:
-        return Learnt.load(resources.find(FOLDER) / "learnt.bin")
+        return Learnt.load(intact(resources.find(FOLDER), "learnt.bin"))
 
     @cached_property
     def _grammar(self) -> Grammar:
