@@ -77,7 +77,7 @@ class Colours:
                 )
 
 
-def caption(root, paths, captioner, *, reading=None, shard=(1, 1), **wishes):
+def caption(root, paths, captioner, *, called="colours", reading=None, shard=(1, 1), **wishes):
     """Take in and caption, as the command does; return what was taken and what was counted."""
     limits = {key: wishes.pop(key) for key in ("limits", "strict", "workers") if key in wishes}
     reading = reading or Reading()
@@ -86,7 +86,7 @@ def caption(root, paths, captioner, *, reading=None, shard=(1, 1), **wishes):
     name = fingerprint_of(identity)
     paths = tuple(str(path) for path in ([paths] if isinstance(paths, Path) else paths))
     taken = take_in(store, name, identity, Wish(paths, reading, **wishes), follow=shard[0] > 1)
-    job = Job(str(root), name, "colours", {}, reading, shard)
+    job = Job(str(root), name, called, {}, reading, shard)
     tally, _ = run_job(job, store, captioner, **limits)
     return taken, tally
 

@@ -139,7 +139,7 @@ def test_a_server_that_does_not_look_is_noticed_at_once(tmp_path):
         shutil.rmtree(tmp_path / "s")
         server.mode = "fixed"
         done = run(tmp_path, *asking(server, "in", "--strict"), expect=1)
-        assert "may not look" in in_one_line(done)
+        assert "may not see" in in_one_line(done)
     assert counts(tmp_path) == (30, 0, 0, 30)
 
 

@@ -4,9 +4,11 @@ import json
 import os
 import pty
 import subprocess
+import sys
 
 import pytest
 from jobs_kit import paint, paint_archive
+from PIL import Image
 from test_caption_command import asking, command, run, status
 
 from trsllava.testing.server import StubServer
@@ -136,6 +138,37 @@ def test_the_captioner_that_ships_is_used_where_none_is_named(tmp_path, archive)
     done = run(tmp_path, "caption", "in", "--store", "s")
     assert "20 records, 0 quarantined" in done.stdout
     assert "a large VLM writes far better records" in done.stderr
+    done = run(tmp_path, "caption", "in", "--store", "s")
+    assert "far better" not in done.stderr  # nothing is written, so nothing could be better
+
+
+def test_what_a_limited_run_wrote_is_said_though_its_lot_is_not_finished(tmp_path, archive, server):
+    done = run(tmp_path, *asking(server, "in", "--limit", "0"))
+    assert done.stdout.startswith("0 records, 0 quarantined, 20 pending (record set")
+    for asked in (2, 3):
+        done = run(tmp_path, *asking(server, "in", "--limit", str(asked)))
+    assert "0 quarantined, 20 pending, 5 of them written and kept until" in done.stdout
+    done = run(tmp_path, *asking(server, "in"))
+    assert done.stdout.startswith("20 records, 0 quarantined (record set")
+    assert len(server.calls) == 20
+
+
+def test_a_raster_that_needs_an_extra_does_not_keep_the_pictures_waiting(tmp_path, archive, server):
+    Image.new("I;16", (64, 64), 900).save(archive / "scene.tif")
+    asked = asking(server, "in")
+    without = (
+        "import sys; sys.modules['rasterio'] = None; from trsllava.cli import main;"
+        f"sys.argv = ['trsllava', *{asked!r}]; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", without], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.startswith("20 records, 1 quarantined")
+    assert "scene.tif (needs_geo)" in done.stderr
+    pytest.importorskip("rasterio")
+    done = run(tmp_path, *asking(server, "in", "--retry-failed"))
+    assert done.stdout.startswith("21 records, 0 quarantined")
 
 
 def test_an_unknown_captioner_is_told_which_there_are(tmp_path, archive):

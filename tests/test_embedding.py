@@ -19,13 +19,8 @@ from trsllava.embedding import (
     fingerprint,
     load_embedder,
 )
-from trsllava.embedding.bundled import (
-    BundledEmbedder,
-    read_manifest,
-    usable_cores,
-    verify_models,
-    window_bounds,
-)
+from trsllava.embedding.bundled import BundledEmbedder, usable_cores, window_bounds
+from trsllava.embedding.shipped import read_manifest, verify_models
 from trsllava.errors import InputError, MissingExtra, TrsllavaError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,8 +125,14 @@ def test_the_bundled_files_are_those_of_the_manifest(tmp_path, monkeypatch):
     damaged = bytearray((tmp_path / "model.onnx").read_bytes())
     damaged[1_000_000] ^= 1
     (tmp_path / "model.onnx").write_bytes(damaged)
-    with pytest.raises(TrsllavaError, match=r"model\.onnx is missing or changed"):
-        verify_models()
+    for use in (verify_models, lambda: BundledEmbedder().encode(["a pier"])):
+        with pytest.raises(TrsllavaError, match=r"model\.onnx is missing or changed"):
+            use()
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(
+        TrsllavaError, match=r"tokenizer\.json is missing .* install trsllava again"
+    ):
+        BundledEmbedder().encode_queries(["a pier"])
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(TrsllavaError, match="install trsllava again"):
         read_manifest(tmp_path)

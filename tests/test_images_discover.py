@@ -475,7 +475,9 @@ def test_patterns_do_not_follow_links_out_or_round(tmp_path):
 # Rasters without rasterio
 
 
-def test_without_rasterio_plain_tiffs_are_read_and_others_name_the_extra(tmp_path, monkeypatch):
+def test_without_rasterio_plain_tiffs_are_read_and_others_are_set_aside_with_the_remedy(
+    tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "rasterio", None)
     picture(tmp_path / "a.tif")
     (source,) = find(tmp_path)
@@ -483,8 +485,11 @@ def test_without_rasterio_plain_tiffs_are_read_and_others_name_the_extra(tmp_pat
     with pytest.raises(MissingExtra, match="geo"):
         find(tmp_path, reading=Reading(tile=64))
     Image.new("I;16", (32, 32)).save(tmp_path / "b.tif")
-    with pytest.raises(MissingExtra, match=r"b\.tif.*geo"):
-        find(tmp_path)
+    found = find(tmp_path)
+    assert ids(found) == ["a.tif"]
+    (other,) = [item for item in found if isinstance(item, Unfit)]
+    assert (other.image, other.reason) == ("b.tif", "needs_geo")
+    assert "pip install 'trsllava[geo]'; then try it again with --retry-failed" in other.detail
 
 
 def test_a_raster_that_cannot_be_opened_is_unfit(tmp_path):

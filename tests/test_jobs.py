@@ -276,18 +276,25 @@ def test_another_reading_is_another_record_set(archive, root):
     assert len(open_store(root).view().sets) == 3
 
 
-def test_answers_that_do_not_differ_stop_a_strict_run(archive, root):
-    class Blind(Colours):
-        def caption(self, images):
-            for outcome in super().caption(images):
-                yield Captioned(outcome.image, variants("red"))
+class Blind(Colours):
+    def caption(self, images):
+        for outcome in super().caption(images):
+            yield Captioned(outcome.image, variants("red"))
 
+
+def test_answers_that_do_not_differ_stop_a_strict_run(archive, root):
     with pytest.raises(Suspicious):
         caption(root, archive, Blind(), strict=True)
     assert balance(open_store(root).view()) == (12, 0, 0, 12)
     again = Colours()
     caption(root, archive, again)
     assert len(again.asked) == 12
+
+
+def test_the_captioner_that_ships_is_not_taken_for_one_that_sees_nothing(archive, root, caplog):
+    caption(root, archive, Blind(), called="builtin", strict=True)
+    assert balance(open_store(root).view()) == (12, 12, 0, 0)
+    assert "WARNING" not in caplog.text
 
 
 def test_an_archive_that_moved_is_known_and_its_pending_images_are_found_again(

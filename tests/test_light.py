@@ -12,10 +12,10 @@ from PIL import Image
 from trsllava import resources
 from trsllava.captioning import Captioned, Prepared, load_captioner
 from trsllava.embedding.bundled import BundledEmbedder, unit
-from trsllava.errors import InputError, UsageError
-from trsllava.light.captioner import BuiltinCaptioner, choose
+from trsllava.errors import InputError, TrsllavaError, UsageError
+from trsllava.light.captioner import BuiltinCaptioner, choose, sound
 from trsllava.light.eye import FOLDER, Eye, fit
-from trsllava.light.grammar import tidied
+from trsllava.light.grammar import Grammar, tidied
 from trsllava.light.learnt import Learnt
 from trsllava.light.unplaced import unplaced
 from trsllava.light.vocabulary import Vocabulary, join_words, split_words
@@ -162,8 +162,9 @@ def test_it_keeps_the_protocol_of_captioners():
     assert identity["captioner"] == "builtin"
     assert identity["model"] == "light-1"
     json.dumps(identity)
-    with pytest.raises(UsageError, match="builtin"):
-        load_captioner("builtin", model="other")
+    said = "'builtin' does not take --model and --max-tokens; leave that out"
+    with pytest.raises(UsageError, match=said):
+        load_captioner("builtin", model="other", concurrency=1, max_tokens=9)
 
 
 def test_torch_is_not_loaded():
@@ -185,6 +186,23 @@ def test_what_ships_is_what_the_manifest_says_and_small():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     assert sum(path.stat().st_size for path in folder.iterdir()) < 30_000_000
     assert manifest["training"]["config"]["writer"]["epochs"] == len(manifest["training"]["curve"])
+
+
+@pytest.mark.parametrize("name", ["eye.onnx", "writer.onnx", "words.txt", "learnt.bin"])
+def test_a_damaged_model_file_is_named_with_the_remedy(tmp_path, monkeypatch, scenes, name):
+    folder, find = resources.find(FOLDER), resources.find
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = bytearray((tmp_path / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / name).write_bytes(damaged)
+    monkeypatch.setattr(resources, "find", lambda at: tmp_path if at == FOLDER else find(at))
+    picture = next(iter(scenes.values()))
+    with pytest.raises(TrsllavaError, match=f"{name} is missing or changed; install"):
+        list(BuiltinCaptioner().caption([Prepared("x", picture)]))
+    if name == "eye.onnx":
+        with pytest.raises(TrsllavaError, match="install trsllava again"):
+            Eye().vectors([picture])
 
 
 def test_what_was_learnt_by_heart_is_known_without_the_texts(tmp_path):
@@ -218,6 +236,60 @@ def test_small_slips_are_put_right(text, field, tidy):
     assert tidied(text, field) == tidy
 
 
+@pytest.fixture(scope="module")
+def grammar():
+    return Grammar(Writer().vocabulary.words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dunes follow an another over the sand.",
+        "An of the houses has a red roof.",
+        "Cars are parked a by an.",
+        "The outfield is up.",
+        "A green line is of the meadow.",
+        "A few few trees stand here.",
+        "Brown and brown land.",
+        "Trees, a ring of.",
+        "There is several cars.",
+        "There are a baseball field.",
+        "There is a large green lakes.",
+        "A small white boats are parked in it.",
+        "Cars stand on all several.",
+    ],
+)
+def test_slips_that_only_another_text_mends_are_told(grammar, text):
+    assert grammar.has_slip(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dunes follow one another. Lots and lots of trees.",
+        "A few red cars and a sports field.",
+        "A long road crosses several green fields.",
+        "An old stadium lies beside small houses.",
+        "There are a lot of cars, there are a few trees.",
+        "There is a road. The colours are of the same kind.",
+        "Stands with roofs, trees between, a grass strip around.",
+    ],
+)
+def test_sound_english_is_no_slip(grammar, text):
+    assert not grammar.has_slip(text)
+
+
+def test_a_draft_with_a_slip_leaves_its_slot_to_another(grammar):
+    texts = ("Brown and brown bare land.", "Bare brown land with two ponds.", "Trees of.")
+    kept = sound([Draft(0, text, -1.0) for text in texts], grammar)
+    assert [draft.text for draft in kept] == ["Bare brown land with several ponds."]
+
+
+def test_no_record_has_a_slip(grammar, records):
+    texts = [t for record in records.values() for v in record.variants for t in v.texts()]
+    assert [text for text in texts if grammar.has_slip(text)] == []
+
+
 @pytest.mark.parametrize(
     ("text", "field", "kept"),
     [
@@ -231,6 +303,29 @@ def test_small_slips_are_put_right(text, field, tidy):
         ("There are no roads, green trees all around the bare field.", "one_sentence", None),
         ("A river bends through dense forest.", "caption", None),  # too little to be a caption
         ("Dozens of cars stand on asphalt.", "one_sentence", "Several cars stand on asphalt."),
+        ("About a dozen cars on asphalt here.", "one_sentence", "Several cars on asphalt here."),
+        (
+            "Dunes follow one another for long.",
+            "one_sentence",
+            "Dunes follow one another for long.",
+        ),
+        ("Cars are parked one by one.", "one_sentence", "Cars are parked one by one."),
+        ("One of the houses has a red roof.", "one_sentence", None),
+        ("Five of the 12 stands are white.", "one_sentence", "Several of the stands are white."),
+        ("Trees line all four edges of it.", "one_sentence", "Trees line all edges of it."),
+        ("A pond lies in the middle of the park.", "one_sentence", "A pond lies in the park."),
+        ("A pond and a road in the middle of the scene.", "feature", "A pond and a road."),
+        (
+            "A hedge runs along the northern edge of a field.",
+            "one_sentence",
+            "A hedge runs along the edge of a field.",
+        ),
+        (
+            "There are trees on both sides of the river.",
+            "one_sentence",
+            "There are trees beside the river.",
+        ),
+        ("A road with trees in several sides.", "one_sentence", "A road with trees alongside."),
     ],
 )
 def test_counts_and_places_are_taken_out_of_photographs_texts(text, field, kept):

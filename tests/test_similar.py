@@ -1,9 +1,11 @@
 """Images like one: what texts and pictures tell, of images of the store and of files."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from jobs_kit import Colours, caption, paint_archive
 from PIL import Image
 from stub import ColourEye, StubEncoder, paint_colours, write_lines
 from typer.testing import CliRunner
@@ -110,6 +112,29 @@ def test_a_file_is_compared_by_its_picture_and_the_evidence_says_what_it_shows(
     (tmp_path / "mine.png").write_text("no picture")
     with pytest.raises(InputError, match="mine.png cannot be read as a picture"):
         similar(store, encoder, mine, eye=eye)
+
+
+def test_the_file_of_an_image_that_the_archive_holds_is_that_image(tmp_path, store, encoder):
+    build_index(store, encoder)
+    asked = similar(store, encoder, "009.png").hits
+    alike = similar(store, encoder, str(tmp_path / "images" / "009.png"))
+    assert (alike.image, alike.mode, alike.hits) == ("009.png", "texts", asked)
+    (tmp_path / "link.png").symlink_to(tmp_path / "images" / "009.png")
+    assert similar(store, encoder, str(tmp_path / "link.png")).hits == asked
+
+
+def test_a_copy_of_a_captioned_picture_is_known_by_its_bytes(tmp_path, encoder):
+    archive = paint_archive(tmp_path / "in", 12)
+    caption(tmp_path / "s", archive, Colours(), prefix="there")
+    store = create_store(tmp_path / "s")
+    name = store.view().set
+    build_index(store, encoder, records=name)
+    copy = shutil.copy(archive / "0003.png", tmp_path / "mine.png")
+    searcher = open_searcher(store.view(), open_generation(store.layout, name), encoder)
+    alike = find_similar(searcher, str(copy), 20)
+    assert (alike.image, alike.mode) == ("there/0003.png", "texts")
+    assert "there/0003.png" not in [hit.image for hit in alike.hits]
+    assert len(alike.hits) == 11
 
 
 def test_an_image_without_a_picture_is_compared_by_its_texts(tmp_path, store, encoder, eye):

@@ -1,7 +1,7 @@
 """The first answers of a run, held against each other without extra calls.
 
-A server that does not look at the pictures (a prefix cache that ignores them, a decoder that fails
-in silence) answers different pictures alike. Pictures that look alike prove nothing: an archive of
+A model that is not shown the pictures (a prefix cache that ignores them, a decoder that fails in
+silence) answers different pictures alike. Pictures that look alike prove nothing: an archive of
 five plain colours rightly gets five answers.
 """
 
@@ -62,12 +62,12 @@ class Lookalikes:
         one, other = self._example
         return (
             f"{shared} of the first {count} answers are the same as that to a picture that looks "
-            f"different (for example {one} and {other}): the server may not look at the pictures"
+            f"different (for example {one} and {other}): the model may not see the pictures"
         )
 
 
 def _alike(left: frozenset[str], right: frozenset[str]) -> bool:
-    """Whether half of the texts are the same: a server that repeats itself is rarely exact."""
+    """Whether half of the texts are the same: a model that repeats itself is rarely exact."""
     return 2 * len(left & right) >= max(len(left), len(right))
 
 

@@ -6,6 +6,7 @@ server), ``transformers`` (a model on this machine), or a plug-in of the entry p
 """
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
@@ -22,9 +23,10 @@ from trsllava.captioning.captioner import (
 from trsllava.errors import InputError, UsageError
 
 GROUP = "trsllava.captioners"
+BUILTIN = "builtin"
 # Resolved even in a bare checkout, where no entry points are installed.
 _BUILT_IN = {
-    "builtin": "trsllava.light.captioner:BuiltinCaptioner",
+    BUILTIN: "trsllava.light.captioner:BuiltinCaptioner",
     "openai": "trsllava.captioning.served:ServedCaptioner",
     "transformers": "trsllava.captioning.local:LocalCaptioner",
 }
@@ -40,12 +42,21 @@ def load_captioner(name: str, **options: Any) -> Captioner:
     if name not in _BUILT_IN and name not in plugins:
         known = ", ".join(sorted({*_BUILT_IN, *plugins}))
         raise InputError(f"no captioner is called {name!r}; known: {known}")
-    try:
-        return _factory(name, plugins)(**options)
-    except TypeError as error:
-        if "keyword argument" not in str(error):
-            raise
-        raise UsageError(f"the captioner {name!r} cannot be made so: {error}") from error
+    factory = _factory(name, plugins)
+    refused = [f"--{key.replace('_', '-')}" for key in options if not _takes(factory, key)]
+    if refused:
+        raise UsageError(
+            f"the captioner {name!r} does not take {' and '.join(refused)}; leave that out, or "
+            "choose a captioner that takes it with --captioner"
+        )
+    return factory(**options)
+
+
+def _takes(factory: Callable[..., Captioner], option: str) -> bool:
+    """Whether a factory has a parameter of that name, or takes any."""
+    parameters = inspect.signature(factory).parameters
+    kinds = (parameter.kind for parameter in parameters.values())
+    return option in parameters or inspect.Parameter.VAR_KEYWORD in kinds
 
 
 def _factory(name: str, plugins: Mapping[str, EntryPoint]) -> Callable[..., Captioner]:
@@ -60,6 +71,7 @@ def _factory(name: str, plugins: Mapping[str, EntryPoint]) -> Callable[..., Capt
 
 
 __all__ = [
+    "BUILTIN",
     "Captioned",
     "Captioner",
     "CaptionerUnavailable",

@@ -135,9 +135,11 @@ def caption(
 
 def _usual_captioner(model: str | None, base_url: str | None) -> str:
     """Return the captioner that is meant where none is named."""
+    from trsllava.captioning import BUILTIN
+
     if base_url is not None:
         return "openai"
-    return "builtin" if model is None else "transformers"
+    return BUILTIN if model is None else "transformers"
 
 
 def caption_archive(
@@ -151,8 +153,8 @@ def caption_archive(
     strict: bool,
 ) -> int:
     """Take the archive in, caption what waits, and return the exit code."""
-    from trsllava.captioning import CaptionerUnavailable, load_captioner
-    from trsllava.cli.caption_notes import say_end, say_other_set, say_taken
+    from trsllava.captioning import BUILTIN, CaptionerUnavailable, load_captioner
+    from trsllava.cli.caption_notes import say_end, say_other_set, say_state, say_taken
     from trsllava.errors import InputError
     from trsllava.jobs.intake import take_in
     from trsllava.jobs.job import Job, fingerprint_of, identity_of
@@ -160,8 +162,6 @@ def caption_archive(
     from trsllava.store.store import create_store
 
     captioner = load_captioner(name, **options)
-    if name == "builtin":
-        note(_SMALL)
     identity = identity_of(captioner, wish.reading)
     set_name = fingerprint_of(identity)
     opened = create_store(root)
@@ -172,6 +172,8 @@ def caption_archive(
     held = view.records + len(view.quarantined) + view.pending
     if not (taken.images if shard[0] == 1 else held):  # further shards do not always look
         raise InputError(f"no images in {', '.join(wish.paths)}; {_looked_for()}")
+    if name == BUILTIN and view.pending:
+        note(_SMALL)
     job = Job(str(root), set_name, name, options, wish.reading, shard)
     try:
         _, interrupted = run_job(
@@ -185,11 +187,7 @@ def caption_archive(
     except KeyboardInterrupt:
         interrupted = True
     view = opened.view(set_name)
-    waiting = f", {view.pending} pending" if view.pending else ""
-    data(
-        f"{view.records} records, {len(view.quarantined)} quarantined{waiting} "
-        f"(record set {set_name} of {root})"
-    )
+    data(f"{say_state(view)} (record set {set_name} of {root})")
     if interrupted:
         note("interrupted; run the same command again to go on")
         return 130

@@ -6,6 +6,7 @@ from typing import Any
 from trsllava.cli.show import note
 from trsllava.jobs.intake import Taken, Wish
 from trsllava.jobs.job import difference
+from trsllava.jobs.open_lot import journaled
 from trsllava.store.layout import IMPORTED
 from trsllava.store.lots import identity_of
 from trsllava.store.view import View
@@ -33,6 +34,16 @@ def say_end(view: View, taken: Taken, root: Path) -> int:
     if view.records and not code and not view.pending:
         note(f"next: trsllava index --store {root}")
     return code
+
+
+def say_state(view: View) -> str:
+    """Return how many images have what; what is written of unfinished lots is not there yet."""
+    state = f"{view.records} records, {len(view.quarantined)} quarantined"
+    if view.pending:
+        state += f", {view.pending} pending"
+        if written := journaled(view):
+            state += f", {written} of them written and kept until their lot is finished"
+    return state
 
 
 def say_other_set(current: View, set_name: str, identity: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def demo(
 ) -> None:
     """Paint a sample archive, caption and index it, ask three queries, write a results page."""
     from trsllava import resources
+    from trsllava.captioning import BUILTIN
     from trsllava.embedding import DEFAULT_EMBEDDER, load_embedder
     from trsllava.embedding.pictures import load_eye
     from trsllava.images.metadata_file import read_metadata
@@ -50,7 +51,7 @@ def demo(
     publish(folder / "metadata.csv", _metadata(records).encode())
     wish = Wish((str(images),), Reading(), metadata=read_metadata(folder / "metadata.csv"))
     note(f"trsllava caption {images} --metadata {folder / 'metadata.csv'} --store {store}")
-    caption_archive(store, "builtin", {}, wish, (1, 1), 1, Limits(), strict=False)
+    caption_archive(store, BUILTIN, {}, wish, (1, 1), 1, Limits(), strict=False)
     note(f"trsllava index --images --store {store}")
     build_index(open_store(store), load_embedder(DEFAULT_EMBEDDER), eye=load_eye())
     archive = open_archive(store)

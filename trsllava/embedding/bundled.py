@@ -4,21 +4,19 @@ A batch holds texts of one length in word pieces, so there is no padding, and
 activations are scaled row by row: a text's vector does not depend on its batch.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trsllava import resources
-from trsllava.errors import InputError, TrsllavaError
+from trsllava.embedding.shipped import intact, read_manifest, session
+from trsllava.errors import InputError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 Ids = NDArray[np.int32]
 Vectors = NDArray[np.float32]
 
-BUNDLED = ("adapted", "light", "minilm")  # the models that ship
 BATCH_TOKENS = 512  # activations of 3 MB: what a core's second-level cache holds
 CHUNK = 2048  # texts tokenised at a time; a tokenizer's output is a hundred times its ids
 _UNKNOWN, _START, _END = 100, 101, 102  # [UNK], [CLS], [SEP]
@@ -150,21 +147,13 @@ class BundledEmbedder:
     def _tokenizer(self) -> "Tokenizer":
         from tokenizers import Tokenizer
 
-        return Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        return Tokenizer.from_file(str(intact(self._folder, "tokenizer.json")))
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
         # Batches run side by side, which beats two cores on one batch; and a vector
         # cannot depend on how a product was shared between threads.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(
-            str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        return session(self._folder, "model.onnx")
 
 
 def adapted(threads: int | None = None) -> BundledEmbedder:
@@ -203,29 +192,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a bundled model; raises `TrsllavaError` if it is unreadable."""
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrsllavaError(f"{path} is unreadable ({error}); install trsllava again") from error
-    return manifest
-
-
-def verify_models() -> None:
-    """Compare every bundled file with the digest in its manifest.
-
-    Raises
-    ------
-    TrsllavaError
-        If a file is missing or differs.
-    """
-    for model in BUNDLED:
-        folder = resources.find(f"models/{model}")
-        for name, expected in read_manifest(folder)["sha256"].items():
-            path = folder / name
-            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-                raise TrsllavaError(f"{path} is missing or changed; install trsllava again")

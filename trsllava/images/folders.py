@@ -143,7 +143,10 @@ def file_found(path: str, name: str, reading: Reading) -> Iterator[Found]:
 def _raster_found(
     path: str, image: str, status: os.stat_result, reading: Reading
 ) -> Iterator[Found]:
-    """Yield a raster or its windows; without rasterio only what Pillow reads as well."""
+    """Yield a raster or its windows; without rasterio only what Pillow reads as well.
+
+    Raises `MissingExtra` if windows or bands are asked for, which nothing else can give.
+    """
     from pathlib import Path
 
     if find_spec("rasterio") is not None:
@@ -156,9 +159,13 @@ def _raster_found(
         return
     from trsllava.images.decode import is_plain
 
-    if reading.tile or reading.bands or not is_plain(path):
-        raise MissingExtra(f"{printable(path)}, a raster,", "geo")
-    yield Source(image, path, status.st_size, status.st_mtime_ns)
+    lacking = MissingExtra(f"{printable(path)}, a raster,", "geo")
+    if reading.tile or reading.bands:
+        raise lacking
+    if is_plain(path):
+        yield Source(image, path, status.st_size, status.st_mtime_ns)
+    else:  # one such file among pictures must not keep them all waiting
+        yield Unfit(image, "needs_geo", f"{lacking}; then try it again with --retry-failed")
 
 
 def _unlisted(folder: str, path: str, error: OSError) -> Found:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from trsllava.audit.lookalikes import Lookalikes, signature_of
+from trsllava.captioning import BUILTIN
 from trsllava.captioning.captioner import Captioned, Failed, Outcome
 from trsllava.images.source import Picture
 from trsllava.records import VARIANTS, canonical_json
@@ -13,10 +14,18 @@ COMPARED = 64
 class FirstAnswers:
     """Holds the first answers to pictures against each other, without extra calls."""
 
-    def __init__(self) -> None:
-        """Begin without pictures."""
+    def __init__(self, captioner: str) -> None:
+        """Begin without pictures.
+
+        Parameters
+        ----------
+        captioner
+            The name of who answers.
+        """
         self._signatures: dict[str, bytes] = {}
-        self._lookalikes: Lookalikes | None = Lookalikes()
+        # The one that ships is given the pixels by us: if it says the same of two pictures, it
+        # knows no better, which no server's remedy mends.
+        self._lookalikes = None if captioner == BUILTIN else Lookalikes()
         self._left = COMPARED
 
     def remember(self, image: str, picture: Picture) -> None:

@@ -87,7 +87,7 @@ class Worker:
         self._lot_of: dict[str, OpenLot] = {}
         self._model = str(captioner.identity().get("model") or job.captioner)
         self._alone: set[str] = set()
-        self._first = FirstAnswers()
+        self._first = FirstAnswers(job.captioner)
         self._view: View | None = None
         self._exhausted = False
 

@@ -16,7 +16,9 @@ from trsllava.captioning.prompts import Prompt, load_prompt
 from trsllava.captioning.quality import loop, objection
 from trsllava.captioning.replies import Reading
 from trsllava.embedding.bundled import BundledEmbedder, unit, usable_cores
+from trsllava.embedding.shipped import intact
 from trsllava.light.eye import FOLDER, Eye
+from trsllava.light.grammar import Grammar
 from trsllava.light.learnt import Learnt
 from trsllava.light.unplaced import unplaced
 from trsllava.light.writer import SLOTS, Draft, Writer
@@ -25,7 +27,7 @@ from trsllava.records import FIELDS, Variant
 DRAFTS = 3  # for each text
 MORE_DRAFTS = 12  # where none of these says more than what was learnt by heart
 _CALM, _FREE = 0.7, 1.0  # the temperatures that the first and the further ones are written at
-_CHOICE = 2  # the version of how drafts are cleaned and chosen
+_CHOICE = 3  # the version of how drafts are cleaned and chosen
 _ALIKE = 0.6  # the share of words from which on two texts say the same
 _REPETITION = 0.3  # what a text loses by saying what one before it said
 # ... and by repeating what was learnt from: the least that keeps such short sentences below a
@@ -91,16 +93,21 @@ class BuiltinCaptioner:
 
     def _texts(self, memory: NDArray[np.float32], picture: NDArray[np.float32]) -> list[str]:
         """Write and choose; a slot that has nothing new to say is given more drafts, then all."""
-        drafts = sound(self._writer.drafts(memory, [DRAFTS] * SLOTS, _CALM))
+        drafts = self._drafts(memory, [DRAFTS] * SLOTS, _CALM)
         new = {draft.slot for draft in drafts if not self._learnt.has(draft.text)}
         if len(new) < SLOTS:
             counts = [0 if slot in new else MORE_DRAFTS for slot in range(SLOTS)]
-            drafts += sound(self._writer.drafts(memory, counts, _FREE))
+            drafts += self._drafts(memory, counts, _FREE)
         chosen = self._choose(drafts, picture)
         if len(chosen) < SLOTS:
-            drafts += sound(self._writer.drafts(memory, [MORE_DRAFTS] * SLOTS, _FREE))
+            drafts += self._drafts(memory, [MORE_DRAFTS] * SLOTS, _FREE)
             chosen = self._choose(drafts, picture)
         return chosen
+
+    def _drafts(
+        self, memory: NDArray[np.float32], counts: Sequence[int], temperature: float
+    ) -> list[Draft]:
+        return sound(self._writer.drafts(memory, counts, temperature), self._grammar)
 
     def _choose(self, drafts: Sequence[Draft], picture: NDArray[np.float32]) -> list[str]:
         if not drafts:
@@ -115,19 +122,23 @@ class BuiltinCaptioner:
 
     @cached_property
     def _learnt(self) -> Learnt:
-        return Learnt.load(resources.find(FOLDER) / "learnt.bin")
+        return Learnt.load(intact(resources.find(FOLDER), "learnt.bin"))
+
+    @cached_property
+    def _grammar(self) -> Grammar:
+        return Grammar(self._writer.vocabulary.words)
 
     @cached_property
     def _encoder(self) -> BundledEmbedder:
         return BundledEmbedder(threads=1)
 
 
-def sound(drafts: Sequence[Draft]) -> list[Draft]:
+def sound(drafts: Sequence[Draft], grammar: Grammar) -> list[Draft]:
     """Return drafts without counts and places; those of which nothing sound is left are dropped."""
     found = []
     for draft in drafts:
         text = unplaced(draft.text, FIELDS[draft.slot % len(FIELDS)])
-        if text is not None and loop(text) is None:
+        if text is not None and loop(text) is None and not grammar.has_slip(text):
             found.append(draft._replace(text=text))
     return found
 

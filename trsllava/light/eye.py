@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trsllava import resources
-from trsllava.embedding.bundled import read_manifest, unit, usable_cores
+from trsllava.embedding.bundled import unit, usable_cores
+from trsllava.embedding.shipped import read_manifest, session
 from trsllava.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,15 +84,7 @@ class Eye:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(
-            str(self._folder / "eye.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        return session(self._folder, "eye.onnx", self._threads)
 
 
 def fit(picture: "Image") -> NDArray[np.uint8]:

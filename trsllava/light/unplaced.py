@@ -16,17 +16,27 @@ _POINT = (
 )
 _POINTS = rf"{_POINT}(?:(?:[ -]| and | or | to ){_POINT})*"
 _PART = (
-    r"(?: (?:sides?|edges?|half|halves|corners?|parts?|third|ends?|quarter|area|border|margin"
-    r"|hand side|of (?:it|them|the (?:image|picture|scene|view|frame))))*"
+    r"(?:hand side|sides?|edges?|half|halves|corners?|parts?|third|ends?|quarter|area|border"
+    r"|margin)"
 )
+_WHOLE = r"(?:it|them|the (?:image|picture|scene|view|frame))\b"
 # A place with the words that lead to it: "in the upper left corner", "along the northern edge".
 _PLACE = re.compile(
     r",? ?\b(?:(?:just |further |mostly |all |near |close )*"
     r"(?:in|at|on|to|along|near|towards?|from|across|down|up|around|over|into|through|of|under"
     r"|below|above)"
-    rf"(?: (?:both|its|their|the|a))* {_POINTS}{_PART}(?: of the (?:image|picture|scene|view))?"
+    rf"(?: (?:both|its|their|the|a))* {_POINTS}(?: {_PART}| of {_WHOLE})*"
     r"|running (?:north|east)[ -](?:to[ -])?(?:south|west)|from left to right|from top to bottom)"
     r"(?=[ ,.;:]|$)"
+)
+# A place of something else than the picture: that something keeps a word that leads to it.
+_PLACE_OF = re.compile(
+    r"\b(?P<leads>in|at|on|near|along|to|towards?|over)(?: (?:both|its|their|the|a))*"
+    rf" {_POINTS}(?: (?P<part>{_PART}))* of (?!{_WHOLE})"
+)
+_SIDE = re.compile(
+    r"\b(?:in|at|on|along) (?:both|each|either|one|two|three|several|a)(?: opposite)? sides?"
+    r"(?P<of> of)?(?=[ ,.;:]|$)"
 )
 _ADJECTIVE = re.compile(
     r"\b(?:northern|southern|eastern|western|northeastern|northwestern|southeastern|southwestern"
@@ -37,19 +47,28 @@ _TRAILING = re.compile(rf" (?:further )?{_POINTS}(?=[,.;]|$)")
 _NUMBER = (
     r"(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen"
     r"|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
-    r"|hundred|dozens?|[0-9]+)"
+    r"|(?:a )?(?:hundred|dozen)|dozens|[0-9]+)"
 )
 _COUNT = re.compile(
     r"\b(?:(?:about|around|some|roughly|nearly|at least|over|more than|only|exactly) )*"
     rf"(?:{_NUMBER}(?: ?- ?| (?:and|or|to) |, | ))*{_NUMBER}\b(?!-)"
 )
+# Before these a number stands for things: "one by one" and "those two are" name none.
+_OF_THINGS = (
+    r" (?=[a-z])(?!(?:a|above|across|along|and|another|are|at|below|beside|by|from|has|have|in|is"
+    r"|near|next|of|on|or|over|that|the|to|under|which|with)\b)"
+)
+_KNOWN = re.compile(
+    rf"\b((?:all|its|the|their|these|those)(?: other| the)?) (?:{_NUMBER}|several){_OF_THINGS}"
+)
 _MANY = re.compile(r"\b(?:dozens|hundreds|scores|a dozen|a pair|pairs?) of\b")
-_ONE = re.compile(r"\bone (?=[a-z])|\ba single ")
+_ONE = re.compile(rf"(?<!\bthe )\bone{_OF_THINGS}|\ba single ")
 _LEFTOVER = re.compile(
     r"\b(?:north|south|east|west|left|right|upper|lower|top|bottom|centre|center|middle|central"
     r"|corners?|half|halves|third|(?:north|south)(?:east|west)"
     r"|(?:north|south|east|west)(?:ern|wards?|erly)|clockwise|diagonal|diagonally|single|pair"
-    rf"|first|second|double|twice|both|each|{_NUMBER})\b"
+    rf"|first|second|double|twice|both|each|one of|(?:all|its|the|their|these|those) several"
+    rf"|{_NUMBER})\b"
 )
 # What a sentence cannot end with, nor go on from, when a place was cut out there.
 _BROKEN = re.compile(
@@ -65,7 +84,7 @@ _BROKEN = re.compile(
 # What is not there is not seen either.
 _ABSENT = re.compile(r"\b(?:no|not|none|without|nothing|nowhere|never|neither|nor|lacks?|absent)\b")
 _EMPTY = re.compile(r"^(?:and|with|the|a|an|is|are|it|in|of|at|on|to| )*$")
-_HANGING = re.compile(r" (?:and|lies?|stands?|is|are)$")
+_HANGING = re.compile(r"(?: (?:and|the|lies?|stands?|is|are))+$")
 _LEAST = {"one_sentence": 5, "feature": 5, "caption": 8}  # words below which nothing is left to say
 
 
@@ -98,11 +117,28 @@ def _is_sound(clause: str) -> bool:
 
 def _cleaned(clause: str, listed: bool) -> str:
     """Take places out of a clause, and make its numbers vague."""
+    clause = _PLACE_OF.sub(_within, _SIDE.sub(_beside, clause))
     clause = _TRAILING.sub("", _PLACE.sub("", clause))
     if listed:
         clause = _HANGING.sub("", clause)
     clause = _ADJECTIVE.sub("", clause)
+    clause = _KNOWN.sub(r"\1 ", clause)
     clause = _COUNT.sub("several", _MANY.sub("several", clause))
     clause = _ONE.sub("a ", clause.replace("several several", "several"))
     clause = re.sub(r"\ba (?=[aeio])", "an ", re.sub(r" +", " ", clause).strip())
     return re.sub(r"\ban (?=one|uni|use)", "a ", clause)
+
+
+def _beside(found: re.Match[str]) -> str:
+    """Return what is left of "on both sides" and of "on one side of"."""
+    return "beside" if found["of"] else "alongside"
+
+
+def _within(found: re.Match[str]) -> str:
+    """Return what leads to a thing where its middle, a part, an edge or a side was named."""
+    leads, part = found["leads"], found["part"]
+    if part is not None and re.match("sides?|edges?|ends?|border|margin", part):
+        return f"{leads} the {part} of "
+    if part is not None or re.search("cent(?:re|er)|middle|central", found[0]):
+        return "in "
+    return "on " if found[0] == "on top of " else "near "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trsllava import resources
-from trsllava.embedding.bundled import read_manifest
+from trsllava.embedding.shipped import intact, read_manifest, session
 from trsllava.light.eye import FOLDER
 from trsllava.light.grammar import tidied
 from trsllava.light.vocabulary import END, Vocabulary
@@ -109,7 +109,7 @@ class Writer:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words that it knows."""
-        return Vocabulary.load(self._folder / "words.txt")
+        return Vocabulary.load(intact(self._folder, "words.txt"))
 
     @cached_property
     def _full(self) -> NDArray[np.bool_]:
@@ -117,15 +117,7 @@ class Writer:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(
-            str(self._folder / "writer.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        return session(self._folder, "writer.onnx")
 
 
 def _sample(scores: NDArray[np.float32], chance: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -161,8 +153,7 @@ def _forbid_repeats(
         if not text:
             continue
         last = text[-1]
-        if full[last]:
-            scores[row, last] = -np.inf
+        scores[row, last] = -np.inf
         for at in range(len(text) - 1):
             if text[at] != last:
                 continue

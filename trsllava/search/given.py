@@ -15,6 +15,7 @@ from trsllava.errors import IndexUnusable, InputError
 from trsllava.images.source import Source
 from trsllava.records import image_id
 from trsllava.search.searcher import Searcher
+from trsllava.store.files import sha256_of
 
 By = Literal["fused", "texts", "pictures"]
 
@@ -44,6 +45,8 @@ class Given:
 def find_given(searcher: Searcher, image: str, eye: Callable[[], PictureEmbedder]) -> Given:
     """Find an image in the archive, else look at the file of that name.
 
+    A file that is the picture of an image in the archive is that image.
+
     Raises `InputError` if it is neither or nothing can be told from it, `IndexUnusable` if the
     index is behind, or has no picture vectors to compare a file with.
     """
@@ -64,7 +67,7 @@ def find_given(searcher: Searcher, image: str, eye: Callable[[], PictureEmbedder
 
 
 def _row(searcher: Searcher, image: str) -> int | None:
-    """Return the row of an image of the archive, or None if it is a file.
+    """Return the row of an image of the archive, or None if it is a file that is none of them.
 
     Raises `InputError` if it is neither, `IndexUnusable` if the index is behind.
     """
@@ -73,16 +76,40 @@ def _row(searcher: Searcher, image: str) -> int | None:
         name = image_id(image)
     except InputError:
         name = ""  # an absolute path, for example, is no id
-    at = bisect_left(images, name)
-    if at < len(images) and images[at] == name and searcher.live.mask[at]:
-        return at
+    row = _indexed(searcher, name)
+    if row is not None:
+        return row
     if name and searcher.pictures is not None and searcher.pictures.view.find(name) is not None:
         raise IndexUnusable(f"{name} is not indexed yet; run: trsllava index --store {root}")
     if Path(image).is_file():
-        return None
+        return _row_of_file(searcher, Path(image))
+    at = bisect_left(images, name)
     near = get_close_matches(name, images[max(0, at - _NEIGHBOURS) : at + _NEIGHBOURS])
     hint = f"; near are: {', '.join(near)}" if near else ""
     raise InputError(f"{image!r} is neither an image of {root} nor a file{hint}")
+
+
+def _indexed(searcher: Searcher, name: str) -> int | None:
+    """Return the row of an id, or None if it is not indexed or its record no longer counts."""
+    images = searcher.generation.images
+    at = bisect_left(images, name)
+    found = at < len(images) and images[at] == name and searcher.live.mask[at]
+    return at if found else None
+
+
+def _row_of_file(searcher: Searcher, path: Path) -> int | None:
+    """Return the row of the image whose picture a file is, told by its place, else its bytes."""
+    if searcher.pictures is None:
+        return None
+    view, file = searcher.pictures.view, path.resolve()
+    for folder in view.image_folders:
+        if file.is_relative_to(folder.resolve()):
+            row = _indexed(searcher, str(file.relative_to(folder.resolve())))
+            if row is not None:
+                return row
+    digest = sha256_of(file)
+    rows = (_indexed(searcher, image) for image in view.images_of(digest))
+    return next((row for row in rows if row is not None), None)
 
 
 def _look_at_file(

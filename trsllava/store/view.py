@@ -211,6 +211,13 @@ class View:
                 return lot.manifest.digests[image]
         return None
 
+    def images_of(self, sha256: str) -> Iterator[str]:
+        """Yield the captioned images whose record was made from these bytes."""
+        for lot in self.lots:
+            for image, digest in lot.manifest.digests.items() if lot.manifest else ():
+                if digest == sha256 and self.tombs.get(image, 0) <= lot.intake.number:
+                    yield image
+
     @cached_property
     def pending(self) -> int:
         """How many images of the set wait for a captioner."""
