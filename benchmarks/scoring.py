@@ -54,7 +54,7 @@ with tempfile.TemporaryDirectory() as name:
     has_record = np.ones(len(dataset.images), bool)
     cosines = vectors @ np.concatenate([b.vectors for b in generation.vectors.blocks(rows)]).T
     best = np.maximum.reduceat(cosines, np.cumsum([0, *generation.places[:-1, 3]]), axis=1)
-    fits_all = usual_scores(searcher, own)[:, None]
+    fits_all = usual_scores(searcher, own, rows)[:, None]
     fits_any = usual(
         generation.vectors.scores(encoder.encode_queries(bank("query_bank.txt")), rows).T
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.joining import join
 from trsllava.index.banks import bank
+from trsllava.index.generation import TEXTS
 from trsllava.index.scoring import Mode, Parts, usual
 from trsllava.records import Record
 from trsllava.search.searcher import Searcher
@@ -54,7 +55,7 @@ def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
     found = searcher.score_matrix(dataset.captions, rows, mode)
     if mode != "lexical":
         nothing = np.zeros(len(dataset.captions), np.float32)
-        parts = Parts(usual_scores(searcher, dataset.captions), nothing, nothing, nothing)
+        parts = Parts(usual_scores(searcher, dataset.captions, rows), nothing, nothing, nothing)
         found -= searcher.generation.scale.raw(mode, parts)[:, None].astype(np.float32)
     scores[:, columns] = found[:, place]
     records: list[Record | None] = [None] * len(dataset.images)
@@ -64,10 +65,17 @@ def score_archive(searcher: Searcher, dataset: Dataset, mode: Mode) -> Scored:
     return Scored(scores, has_record, in_index, tuple(records), joined.notes)
 
 
-def usual_scores(searcher: Searcher, captions: Sequence[str]) -> NDArray[np.float32]:
-    """Return what meaning gives each caption with the bank of records, float32 (captions,)."""
+def usual_scores(
+    searcher: Searcher, captions: Sequence[str], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return what is taken off each caption's dense part, float32 (captions,).
+
+    It is what meaning gives the caption with the bank of records, less where the images' own
+    records (``rows`` of the index) hold few texts: one text alone is near little by chance.
+    """
     distinct = list(dict.fromkeys(captions))
     place = {text: n for n, text in enumerate(distinct)}
     encoder = searcher.embedder
     cosines = encoder.encode_queries(distinct) @ encoder.encode(bank(_BANK)).T
-    return usual(np.asarray(cosines, np.float32))[[place[text] for text in captions]]
+    found = usual(np.asarray(cosines, np.float32))[[place[text] for text in captions]]
+    return found * np.float32(1 - 1 / searcher.generation.places[rows, TEXTS].mean())
