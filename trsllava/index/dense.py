@@ -15,6 +15,7 @@ from trsllava.index.selector import Selector
 FLAT_TEXTS = 1_000_000  # above this many texts an index is quantised unless told otherwise
 EXACT_ROWS = 50_000  # so few images are scored exactly, whatever the kind of index
 _BLOCK = 16_384  # texts converted to float32 at a time
+_HELD = 200_000  # so few texts are held as float32 (300 MB) once a second query comes
 _TRAINING = 64  # training vectors a cluster
 _LEAST_CLUSTERS = 8
 
@@ -54,7 +55,9 @@ class TextVectors:
         count
             The number of vectors of each image.
         """
-        self._files, self._segment, self._start, self._count = files, segment, start, count
+        self._files: Sequence[NDArray[Any]] = files
+        self._segment, self._start, self._count = segment, start, count
+        self._asked = 0
 
     def blocks(self, rows: NDArray[np.int64]) -> Iterator[Block]:
         """Yield the vectors of the images in ``rows``, as float32, in blocks of bounded size."""
@@ -78,7 +81,7 @@ class TextVectors:
         else:
             within = np.arange(counts.sum()) - np.repeat(offsets, counts)
             vectors = file[np.repeat(starts, counts) + within]
-        return Block(rows, offsets, vectors.astype(np.float32))
+        return Block(rows, offsets, vectors.astype(np.float32, copy=False))
 
     def scores(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return how well images answer queries.
@@ -95,6 +98,7 @@ class TextVectors:
         NDArray[np.float32]
             Log-mean-exp of the cosines of each image's texts, (queries, len(rows)).
         """
+        self._hold()
         found = np.empty((len(queries), len(rows)), dtype=np.float32)
         for block in self.blocks(rows):
             at = np.searchsorted(rows, block.rows)
@@ -103,6 +107,12 @@ class TextVectors:
                 cosines = block.vectors @ queries[part].T
                 found[part, at] = log_mean_exp(cosines, block.starts).T
         return found
+
+    def _hold(self) -> None:
+        """Keep the vectors as float32 from the second query on: converting takes most of it."""
+        self._asked += 1
+        if self._asked == 2 and sum(map(len, self._files)) <= _HELD:
+            self._files = [np.asarray(file, np.float32) for file in self._files]
 
     def mean_cosines(
         self, direction: NDArray[np.float32], rows: NDArray[np.int64]
