@@ -191,6 +191,12 @@ def test_small_archives_give_each_image_once_and_no_other(make, kind, count):
         assert archive.search("trees", where={"no": "such"}, mode=mode) == ()
 
 
+def test_a_store_without_an_index_says_how_to_make_one_of_pictures_too(make):
+    store = make(lines({"a.jpg": "a field"}), index=False)
+    with pytest.raises(IndexUnusable, match="trsllava index --store .*--images to search by pict"):
+        open_archive(store.root)
+
+
 def test_an_empty_store_says_so_and_what_to_do(make, tmp_path, encoder):
     store = create_store(tmp_path / "empty")
     with pytest.raises(IndexUnusable, match="no records yet.*trsllava import"):

@@ -223,6 +223,11 @@ def test_the_command_prints_hits_and_json(tmp_path, store, encoder, eye, monkeyp
     body = json.loads(run("009.png", "--top", "2", "--bbox", "0,0,50,1", "--json"))
     assert set(body) == {"image", "mode", "hits", "notes", "elapsed_ms"}
     assert (body["image"], body["mode"], len(body["hits"])) == ("009.png", "fused", 2)
+    assert "no other image is indexed that passes the filters" in run(
+        "009.png", "--bbox", "-9,-9,-8,-8"
+    )
+    remove_images(store, [image for image in IMAGES if image != "009.png"])
+    assert "no other image is indexed\n" in run("009.png")
     hit = body["hits"][0]
     assert {"rank", "image", "score", "weak", "evidence", "field", "variant", "bbox"} <= set(hit)
     assert hit["path"] == str(tmp_path / "images" / hit["image"])

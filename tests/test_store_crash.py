@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,20 @@ def test_two_imports_at_once_lose_and_double_nothing(tmp_path):
     assert added == store.view().records == 4 * 1_500 + 50
     assert len({record.image for record in store.view()}) == 6_050
     assert verify(store).damaged == ()
+
+
+def test_whoever_makes_a_store_is_not_called_an_import(tmp_path, monkeypatch):
+    held = []
+
+    @contextmanager
+    def noted(path, purpose, wait=60.0):
+        held.append(purpose)
+        with lock(path, purpose, wait):
+            yield
+
+    monkeypatch.setattr("trsllava.store.store.lock", noted)
+    create_store(tmp_path / "store")
+    assert held == ["the first command of the store"]
 
 
 def test_a_second_writer_waits_names_the_first_and_gives_up(tmp_path):

@@ -32,6 +32,7 @@ def similar(
 ) -> None:
     """Find images like one of the store, or like any image file."""
     from trsllava.search.archive import open_archive
+    from trsllava.search.filters import Filters
 
     filters = read_filters(where, bbox, since, until)
     alike = open_archive(store, records=records).similar(image, top=top, filters=filters)
@@ -45,7 +46,8 @@ def similar(
             )
             data(f'           "{hit.evidence}" ({hit.field} {hit.variant})')
         if not alike.hits:
-            data("no indexed image passes the filters")
+            filtered = filters != Filters()
+            data(f"no other image is indexed{' that passes the filters' if filtered else ''}")
         note(f"told by {_TOLD_BY[alike.mode]}")
     for line in alike.notes:
         note(line)

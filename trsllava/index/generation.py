@@ -77,7 +77,8 @@ def open_generation(layout: Layout, records: str) -> Generation:
     if folder is None:
         raise IndexUnusable(
             f"{layout.root} has no index of the record set {records} yet; make it with: "
-            f"trsllava index --store {layout.root} --records {records}"
+            f"trsllava index --store {layout.root} --records {records} (and --images to search "
+            "by pictures too)"
         )
     return load_generation(layout, folder)
 

@@ -86,7 +86,7 @@ def create_store(root: str | Path) -> Store:
             raise StoreError(
                 f"{layout.root} is no store and holds {foreign[0]!r}; choose another --store"
             )
-    with lock(layout.lock, "trsllava import"):
+    with lock(layout.lock, "the first command of the store"):
         if not layout.marker.is_file():  # two first commands at once: one of them makes it
             sweep(layout.root)
             publish(layout.marker, seal({"format": "trsllava-store", "version": VERSION}))
