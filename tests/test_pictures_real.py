@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from PIL import Image
 
 from trsllava import resources
 from trsllava.audit.agreement import fits
@@ -56,13 +57,18 @@ def test_a_fused_query_is_answered_and_one_that_nothing_answers_is_not(home):
 
 
 @pytest.mark.parametrize("image", ["harbour_02.jpg", "forest_01.jpg", "railway_02.jpg"])
-def test_images_like_one_are_of_its_kind(home, image):
+def test_images_like_one_are_of_its_kind(home, tmp_path, image):
     archive = open_archive(home / "store")
-    for asked in (image, str(home / "images" / image)):
+    Image.open(home / "images" / image).crop((4, 4, 250, 250)).save(tmp_path / "another.png")
+    for asked, mode in (
+        (image, "fused"),
+        (str(home / "images" / image), "fused"),
+        (str(tmp_path / "another.png"), "pictures"),
+    ):
         alike = archive.similar(asked, top=2)
-        assert alike.mode == ("fused" if asked == image else "pictures")
+        assert alike.mode == mode
         assert {kind(hit.image) for hit in alike.hits} == {kind(image)}
-        assert (image in {hit.image for hit in alike.hits}) == (asked != image)
+        assert (image in {hit.image for hit in alike.hits}) == (mode == "pictures")
 
 
 def test_records_that_changed_places_stand_on_top_of_the_audit(home, tmp_path):
