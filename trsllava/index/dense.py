@@ -98,7 +98,8 @@ class TextVectors:
         NDArray[np.float32]
             Log-mean-exp of the cosines of each image's texts, (queries, len(rows)).
         """
-        self._hold()
+        if len(queries) == 1:  # many at once are worth the conversion
+            self._hold()
         found = np.empty((len(queries), len(rows)), dtype=np.float32)
         for block in self.blocks(rows):
             at = np.searchsorted(rows, block.rows)
@@ -109,7 +110,10 @@ class TextVectors:
         return found
 
     def _hold(self) -> None:
-        """Keep the vectors as float32 from the second query on: converting takes most of it."""
+        """Keep a small archive's vectors as float32 from the second query on.
+
+        Converting them takes most of a query; a process that asks once needs the memory no more.
+        """
         self._asked += 1
         if self._asked == 2 and sum(map(len, self._files)) <= _HELD:
             self._files = [np.asarray(file, np.float32) for file in self._files]
