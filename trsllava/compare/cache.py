@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trsllava.compare.backbone import Backbone
-from trsllava.compare.features import Read, Seen, joined_pictures, joined_texts
+from trsllava.compare.features import Read, Seen, joined_pictures, joined_texts, ragged
 from trsllava.errors import InputError, StoreDamaged
 from trsllava.records import canonical_json
 from trsllava.store.files import publishing
@@ -35,7 +36,13 @@ _EVERY = 60.0  # seconds between two lines about progress
 
 
 def seen(
-    backbone: Backbone, folder: Path, names: Sequence[str], view: int, features: Path
+    backbone: Backbone,
+    folder: Path,
+    names: Sequence[str],
+    view: int,
+    features: Path,
+    *,
+    maps: bool = True,
 ) -> Seen:
     """Return what a backbone sees in pictures, computing what is not on disk yet.
 
@@ -51,6 +58,8 @@ def seen(
         Quarter turns counter-clockwise, 0 to 3; from 4 on mirrored too.
     features
         Where features are kept.
+    maps
+        Whether maps are wanted; without, they have no columns.
 
     Returns
     -------
@@ -89,13 +98,17 @@ def seen(
                 "%d of %d pictures seen in view %d, %.1f/s",
                 *(first + len(own), len(names), view, done / (told - started)),
             )
-        body = _load(path, ("summary", "maps"), len(own))
-        parts.append(Seen(body["summary"], body["maps"]))
+        body = _load(path, ("summary", "maps") if maps else ("summary",), len(own))
+        parts.append(Seen(body["summary"], body.get("maps", _nothing(len(own), 0, 0, 0))))
     return joined_pictures(parts)
 
 
-def read(backbone: Backbone, texts: Sequence[str], features: Path) -> Read:
+def read(
+    backbone: Backbone, texts: Sequence[str], features: Path, *, tokens: bool = True
+) -> Read:
     """Return what a backbone reads in texts, computing what is not on disk yet.
+
+    Without ``tokens`` every text has no word piece.
 
     Raises `StoreDamaged` if a part is not what was written.
     """
@@ -109,14 +122,22 @@ def read(backbone: Backbone, texts: Sequence[str], features: Path) -> Read:
             found = backbone.read(own)
             with publishing(path) as file:
                 np.savez(file, summary=found.summary, tokens=found.tokens, starts=found.starts)
-        body = _load(path, ("summary", "tokens", "starts"), len(own))
-        parts.append(Read(body["summary"], body["tokens"], body["starts"]))
+        if tokens:
+            body = _load(path, ("summary", "tokens", "starts"), len(own))
+            parts.append(Read(body["summary"], body["tokens"], body["starts"]))
+        else:
+            body = _load(path, ("summary",), len(own))
+            parts.append(ragged(body["summary"], [_nothing(0, 0)] * len(own)))
     return joined_texts(parts)
 
 
 def _place(features: Path, backbone: Backbone, about: dict[str, Any]) -> Path:
     body = {"format": _FORMAT, "backbone": dict(backbone.identity()), **about}
     return features / hashlib.sha256(canonical_json(body)).hexdigest()[:16]
+
+
+def _nothing(*shape: int) -> NDArray[np.float16]:
+    return np.zeros(shape, np.float16)
 
 
 def _load(path: Path, names: Sequence[str], count: int) -> dict[str, Any]:

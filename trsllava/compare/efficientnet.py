@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, relu6
 
@@ -159,15 +160,16 @@ class EfficientNetBackbone:
     @cached_property
     def _model(self) -> Any:
         from transformers import AutoModel
+        from transformers.utils import logging as bars
 
+        bars.disable_progress_bar()
         model = AutoModel.from_pretrained(
             self._text_folder, local_files_only=True, use_safetensors=True
         )
         return model.eval().requires_grad_(False)
 
 
-def _pixels(picture: "Image") -> np.ndarray[Any, np.dtype[np.uint8]]:
-    from trsllava.light.eye import fit
+def _pixels(picture: "Image") -> NDArray[np.uint8]:
+    from trsllava.light.eye import fit  # the same size and the same way of getting there
 
-    assert picture.size[0] > 0
     return fit(picture)
