@@ -83,4 +83,4 @@ def mixing(channels: int, depth: int) -> NDArray[np.float32]:
     first. The generator is numpy's old one, whose stream never changes.
     """
     draw = np.random.RandomState(7919 + depth).standard_normal((channels, CHANNELS))
-    return (draw / np.sqrt(CHANNELS)).astype(np.float32)
+    return np.asarray(draw / np.sqrt(CHANNELS), np.float32)

@@ -114,4 +114,5 @@ def _positive(
 ) -> NDArray[np.bool_]:
     numbers = image[:, None] * count + text[None, :]
     place = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-    return known[place] == numbers
+    found: NDArray[np.bool_] = known[place] == numbers
+    return found

@@ -103,9 +103,7 @@ def seen(
     return joined_pictures(parts)
 
 
-def read(
-    backbone: Backbone, texts: Sequence[str], features: Path, *, tokens: bool = True
-) -> Read:
+def read(backbone: Backbone, texts: Sequence[str], features: Path, *, tokens: bool = True) -> Read:
     """Return what a backbone reads in texts, computing what is not on disk yet.
 
     Without ``tokens`` every text has no word piece.

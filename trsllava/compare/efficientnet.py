@@ -162,7 +162,7 @@ class EfficientNetBackbone:
         from transformers import AutoModel
         from transformers.utils import logging as bars
 
-        bars.disable_progress_bar()
+        bars.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = AutoModel.from_pretrained(
             self._text_folder, local_files_only=True, use_safetensors=True
         )

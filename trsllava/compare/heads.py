@@ -20,6 +20,9 @@ _LENGTH = 30.0  # of standardised vectors, so that one ridge suits all backbones
 class Head(nn.Module):
     """Global vectors (n, width) in, vectors (n, out) out, not of unit length."""
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, width: int, out: int, hidden: int, drop: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
@@ -38,7 +41,8 @@ class Head(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         """Project a batch."""
         z = self.drop(self.standard(vectors))
-        return self.straight(z) + self.narrow(self.drop(functional.gelu(self.wide(z))))
+        found: Tensor = self.straight(z) + self.narrow(self.drop(functional.gelu(self.wide(z))))
+        return found
 
 
 class Heads(nn.Module):
@@ -102,4 +106,5 @@ def _ridge(head: Head, views: list[Tensor], goal: Tensor, ridge: float) -> Tenso
         z = head.standard(view)
         square += z.T @ z
         product += z.T @ goal
-    return torch.linalg.solve(square, product).T
+    weights: Tensor = torch.linalg.solve(square, product)
+    return weights.T

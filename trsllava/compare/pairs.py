@@ -63,7 +63,7 @@ def in_cut(dataset: Dataset) -> NDArray[np.bool_]:
     Raises `InputError` if there are too few pictures to keep any or to learn from any.
     """
     numbers = [int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) for name in dataset.images]
-    cut = np.array(numbers) % CUT == 0
+    cut: NDArray[np.bool_] = np.array(numbers) % CUT == 0
     if cut.all() or not cut.any():
         raise InputError(
             f"{dataset.name} {dataset.split} has {len(cut)} pictures, too few to keep one in {CUT} "

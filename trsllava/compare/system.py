@@ -1,7 +1,8 @@
 """What a system has to give, and where the systems are.
 
-A system is a `torch.nn.Module` that also fits `System`; its class takes the backbone's sizes and the
-settings of an experiment file. The trainer does the rest: batches, optimiser, checkpoints, stopping.
+A system is a `torch.nn.Module` that also fits `System`; its class takes the backbone's sizes and
+the settings of an experiment file. The trainer does the rest: batches, optimiser, checkpoints,
+stopping.
 """
 
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class System(Protocol):
         """
 
     def groups(self) -> list[dict[str, Any]]:
-        """Return AdamW's parameter groups; what a group does not state comes from the experiment."""
+        """Return AdamW's parameter groups; what one does not state the experiment does."""
 
     def loss(self, batch: Batch) -> Loss:
         """Return the loss of a batch whose pairs may be wrong."""

@@ -12,6 +12,7 @@ from trsllava.compare import cache
 from trsllava.compare.backbone import load_backbone
 from trsllava.compare.curve import CURVE, write_curve
 from trsllava.compare.experiment import Experiment
+from trsllava.compare.features import Shapes
 from trsllava.compare.material import (
     cut_rows,
     global_only,
@@ -21,7 +22,6 @@ from trsllava.compare.material import (
     open_split,
     score,
 )
-from trsllava.compare.features import Shapes
 from trsllava.compare.noise import read_noise
 from trsllava.compare.pairs import cut_of, distinct, fitting_pairs
 from trsllava.compare.runs import TRAINED, Run, begin, finish, load_weights, read_run
@@ -134,7 +134,9 @@ def train_run(
     return done
 
 
-def score_run(folder: Path, places: Places, split: str | None) -> tuple[Dataset, NDArray[np.float32], Run]:
+def score_run(
+    folder: Path, places: Places, split: str | None
+) -> tuple[Dataset, NDArray[np.float32], Run]:
     """Return a split, a finished run's scores on it (captions, images), and the run.
 
     Raises `InputError` if the run is not finished, or the backbone is another than it learnt with.
@@ -143,10 +145,12 @@ def score_run(folder: Path, places: Places, split: str | None) -> tuple[Dataset,
     backbone = load_backbone(run.experiment.backbone)
     now = identity_of(backbone)
     if now != run.backbone:
-        changed = sorted(key for key in {*now, *run.backbone} if now.get(key) != run.backbone.get(key))
+        changed = sorted(
+            key for key in {*now, *run.backbone} if now.get(key) != run.backbone.get(key)
+        )
         raise InputError(
-            f"{folder} was trained on other features ({', '.join(changed)} differ); install what it "
-            "was trained with, or train again"
+            f"{folder} was trained on other features ({', '.join(changed)} differ); install what "
+            "it was trained with, or train again"
         )
     system = _fresh(run.experiment, run.shapes, run.seed)
     load_weights(folder, system)
@@ -164,15 +168,15 @@ def evaluate_run(
 ) -> tuple[Dataset, NDArray[np.float32], Result]:
     """Measure a finished run as every other method is measured."""
     dataset, scores, run = score_run(folder, places, split)
-    return dataset, scores, evaluate(
-        dataset, scores, np.ones(len(dataset.images), np.bool_), run.label()
+    return (
+        dataset,
+        scores,
+        evaluate(dataset, scores, np.ones(len(dataset.images), np.bool_), run.label()),
     )
 
 
 def _fresh(experiment: Experiment, shapes: Shapes, seed: int) -> Any:
     """Return the system of an experiment with its parameters drawn."""
     if experiment.name not in SYSTEMS:
-        raise UsageError(
-            f"no system is called {experiment.name!r}; known are {', '.join(SYSTEMS)}"
-        )
+        raise UsageError(f"no system is called {experiment.name!r}; known are {', '.join(SYSTEMS)}")
     return make_system(experiment.name, shapes, experiment.system, seed)

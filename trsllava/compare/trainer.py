@@ -120,9 +120,7 @@ def train(
 
 def _over(state: _State, settings: TrainingSettings) -> bool:
     done = len(state.curve)
-    return done >= settings.epochs or (
-        done > 0 and done - state.best_epoch >= settings.patience
-    )
+    return done >= settings.epochs or (done > 0 and done - state.best_epoch >= settings.patience)
 
 
 def _epoch(
