@@ -116,4 +116,4 @@ def _means(tokens: NDArray[np.float16], starts: NDArray[np.int64]) -> NDArray[np
     counts = np.diff(starts)
     owner = np.repeat(np.arange(len(counts)), counts)
     np.add.at(sums, owner, tokens.astype(np.float32))
-    return sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+    return np.asarray(sums / np.maximum(counts, 1)[:, None], np.float32)
