@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 import trsllava
-from trsllava.cli import audit, caption, demo, evaluate, prompts, query, records, similar, upkeep
+from trsllava.cli import (
+    audit,
+    caption,
+    compare,
+    demo,
+    evaluate,
+    prompts,
+    query,
+    records,
+    similar,
+    upkeep,
+)
 
 app = typer.Typer(
     help="Find overhead images by saying what is in them.",
@@ -51,3 +62,5 @@ for command in (
     upkeep.prune,
 ):
     app.command(command.__name__.rstrip("_"))(command)
+
+app.add_typer(compare.app, name="compare")

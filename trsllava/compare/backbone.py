@@ -1,0 +1,86 @@
+"""The one protocol of all backbones, and what they share.
+
+A backbone is frozen. It gives global vectors, image maps at several depths and word pieces, all in
+sizes of its own; a system asks for those sizes and never learns which backbone it stands on.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trsllava.compare.features import Read, Seen, Shapes
+from trsllava.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+GRID = 4  # cells along a side of every map
+CELLS = GRID * GRID
+CHANNELS = 128
+DEPTHS = 4
+PIECES = 64  # word pieces that are kept of a text
+
+
+class Backbone(Protocol):
+    """Frozen encoders of pictures and of texts."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """The sizes of all features."""
+
+    def identity(self) -> Mapping[str, str | int]:
+        """Return all that changes a feature, versions of weights included."""
+
+    def see(self, pictures: "Sequence[Image]") -> Seen:
+        """Encode upright RGB pictures of any size."""
+
+    def read(self, texts: Sequence[str]) -> Read:
+        """Encode texts."""
+
+
+def load_backbone(settings: Mapping[str, Any]) -> Backbone:
+    """Return the backbone that an experiment names.
+
+    Parameters
+    ----------
+    settings
+        ``name`` is ``efficientnet-lite2`` or ``clip``; the latter needs ``model``, a folder or a
+        hub id.
+
+    Returns
+    -------
+    Backbone
+        With its weights loaded.
+
+    Raises
+    ------
+    InputError
+        If there is no such backbone or ``model`` is missing.
+    """
+    name = settings.get("name")
+    if name == "efficientnet-lite2":
+        from trsllava.compare.efficientnet import EfficientNetBackbone
+
+        return EfficientNetBackbone()
+    if name == "clip":
+        from trsllava.compare.clip import ClipBackbone
+
+        if not isinstance(settings.get("model"), str):
+            raise InputError(
+                "the backbone 'clip' needs 'model' in [backbone]: a folder with a CLIP model "
+                "that transformers reads, or a hub id"
+            )
+        return ClipBackbone(settings["model"])
+    raise InputError(f"no backbone is called {name!r}; known are efficientnet-lite2 and clip")
+
+
+def mixing(channels: int, depth: int) -> NDArray[np.float32]:
+    """Return the fixed random matrix (channels, `CHANNELS`) that brings a map to one width.
+
+    Distances are kept in expectation (Johnson and Lindenstrauss), and no picture need be seen
+    first. The generator is numpy's old one, whose stream never changes.
+    """
+    draw = np.random.RandomState(7919 + depth).standard_normal((channels, CHANNELS))
+    return np.asarray(draw / np.sqrt(CHANNELS), np.float32)

@@ -1,0 +1,1 @@
+"""The light dual encoder: two heads on frozen global vectors, trained by contrast."""
