@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from compare_kit import paint
@@ -120,3 +121,21 @@ def test_without_the_extra_the_commands_say_which(tmp_path):
     )
     assert done.returncode == 1
     assert "trsllava[compare]" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "table"])
+def test_every_option_stands_in_the_readme(name):
+    import typer
+
+    from trsllava.cli.compare import app
+
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("\n### compare\n")[1].split("\n### ")[0]
+    assert f"trsllava compare {name} " in section
+    command = typer.main.get_command(app).commands[name]
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+        for option in parameter.opts:
+            word = option if option.startswith("-") else parameter.metavar.split(".")[0]
+            assert word in section, f"{name}: {option}"

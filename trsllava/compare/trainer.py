@@ -192,7 +192,7 @@ def _save(path: Path, system: Any, optimiser: Any, state: _State) -> None:
 
 
 def _load(path: Path, system: Any, optimiser: Any, state: _State) -> None:
-    import pickle
+    from pickle import UnpicklingError  # what torch.load raises; nothing is unpickled
 
     import torch
 
@@ -202,7 +202,7 @@ def _load(path: Path, system: Any, optimiser: Any, state: _State) -> None:
         optimiser.load_state_dict(body["optimiser"])
         state.curve, state.best = body["curve"], body["best"]
         state.best_epoch, state.best_mr = body["best_epoch"], body["best_mr"]
-    except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, UnpicklingError) as error:
         raise StoreDamaged(
             f"{path} is damaged ({error}); delete it and the run starts again"
         ) from error
