@@ -10,7 +10,6 @@ reports (by the parity of the file name's sha256; the gallery is whole), with th
 weight 0 on the half that reports and its 95 % interval; then what it would cost.
 """
 
-import hashlib
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from common import report
+from halves import half_of
 from hard_queries import searcher_of
 
 from trsllava.embedding.bundled import _END, _START, BundledEmbedder, _batches, unit
@@ -27,6 +27,7 @@ from trsllava.evaluation.bootstrap import interval, resample, resampled_means
 from trsllava.evaluation.datasets import read_dataset
 from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.result import DIRECTIONS, MEASURES
+from trsllava.index.banks import bank
 from trsllava.index.scoring import log_mean_exp
 from trsllava.resources import find
 from trsllava.search.query import Query
@@ -126,15 +127,13 @@ def milliseconds(work, times):
 dataset = read_dataset("rsicd", DATA / "rsicd/dataset_rsicd_trainval.json", "val")
 own = list(dict.fromkeys(dataset.captions))
 place = [own.index(text) for text in dataset.captions]
-bank = find("datasets/query_bank.txt").read_text(encoding="utf-8").splitlines()
-bank = [line for line in bank if line and not line.startswith("#")]
-parity = [int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 for name in dataset.images]
-reports = np.array(parity, bool)
+ordinary = bank("query_bank.txt")
+reports = np.array([half_of(image) for image in dataset.images], bool)
 with searcher_of(DATA / "rsicd/rsrt_val.jsonl") as searcher:
     images = searcher.generation.images
     order = [images.index(image) for image in dataset.images]
     texts = [[t.text for t in searcher.generation.record(n).texts()] for n in range(len(images))]
-    hybrid = searcher.score_matrix([*own, *bank], np.arange(len(images)))
+    hybrid = searcher.score_matrix([*own, *ordinary], np.arange(len(images)))
     now = milliseconds(lambda n: searcher.search(Query(own[n])), TIMED)
 
 encoder = Pieces()
@@ -145,7 +144,7 @@ for of_image in texts:
 means = unit(encoder.means)  # of the last image: the same graph gives the encoder's own vectors
 assert np.abs(means - encoder.encoder.encode(texts[-1])).max() < 1e-5
 
-asked, begins = encoder.of([*own, *bank])
+asked, begins = encoder.of([*own, *ordinary])
 ends = np.append(begins[1:], len(asked))
 near = np.argsort(-hybrid, axis=1, kind="stable")[:, :CANDIDATES]
 inside = np.zeros(hybrid.shape, bool)

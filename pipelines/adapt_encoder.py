@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from encoder_training.teaching import AdaptConfig, Batches, adapt
+from encoder_training.batches import AdaptConfig, Batches
+from encoder_training.teaching import adapt
 from encoder_training.texts import Scene, read_scenes
 from make_encoder import source_folder
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from trsllava.embedding.bundled import BundledEmbedder, unit
@@ -85,15 +86,8 @@ def train(scenes: list[Scene], source: Path, work: Path, config: AdaptConfig) ->
     batches = Batches(scenes, _directions(scenes), config)
     curve = adapt(model, tokenizer, batches, config, work / "checkpoint.pt")
     folder = work / "adapted"
-    before = load_file(source / "model.safetensors")
-    mean = {
-        name: (1 - config.keep) * weight + config.keep * before[name]
-        for name, weight in model.state_dict().items()
-        if weight.is_floating_point()
-    }
-    save_file(
-        {name: weight.contiguous() for name, weight in mean.items()}, folder / "model.safetensors"
-    )
+    weights = {n: w.contiguous() for n, w in model.state_dict().items() if w.is_floating_point()}
+    save_file(weights, folder / "model.safetensors")
     shutil.copyfile(source / _TOKENIZER, folder / _TOKENIZER)
     return {
         "scenes": len(scenes),

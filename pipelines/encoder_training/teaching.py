@@ -2,15 +2,14 @@
 
 In every step captions are held against the texts of all images of a batch, scored as a search
 scores them (log-mean-exp of cosines), and softmax cross-entropy is taken in both directions
-(InfoNCE, van den Oord et al. 2018). An image that has the same caption is no negative. Half of a
-batch are neighbours of the others: images whose captions are much alike, as in a real archive.
+(InfoNCE, van den Oord et al. 2018). An image that has the same caption is no negative.
 """
 
 import json
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,89 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder_training.texts import Scene, normal
+from encoder_training.batches import AdaptConfig, Batches
+from trsllava.errors import InputError
 from trsllava.index.scoring import BETA
 
 _EVERY = 100  # steps between checkpoints
 _TOKENS = 2048  # encoded at a time: what fits a processor's cache
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptConfig:
-    """One run's constants, as they stand in ``adapt_encoder.toml``."""
-
-    steps: int
-    images: int
-    recorded: float
-    kin: int
-    texts: int
-    rate: float
-    warmup: int
-    decay: float
-    temperature: float
-    longest: int
-    keep: float
-    seed: int
-
-
-class Batches:
-    """Draws the batches: the same ones for the same seed, wherever a run was interrupted.
-
-    Parameters
-    ----------
-    scenes
-        What is learnt from.
-    vectors
-        The unit vector of each scene's captions on average, (scenes, dimension): who is kin.
-    config
-        The run's constants.
-    """
-
-    def __init__(
-        self, scenes: Sequence[Scene], vectors: NDArray[np.float32], config: AdaptConfig
-    ) -> None:
-        self._scenes, self._vectors, self._config = scenes, vectors, config
-        with_record = np.array([bool(scene.record) for scene in scenes])
-        self._pools = np.flatnonzero(with_record), np.flatnonzero(~with_record)
-        self._captions = [frozenset(map(normal, scene.captions)) for scene in scenes]
-
-    def draw(self, step: int) -> tuple[list[str], list[list[str]], NDArray[np.bool_]]:
-        """Return captions, the texts of their images, and which images a caption fits, too."""
-        random = np.random.default_rng((self._config.seed, step))
-        rows = self._rows(random)
-        asked = [str(random.choice(self._scenes[row].captions)) for row in rows]
-        texts = [
-            self._texts(self._scenes[row], own, random)
-            for row, own in zip(rows, asked, strict=True)
-        ]
-        forms = [normal(text) for text in asked]
-        fits = np.array([[form in self._captions[row] for row in rows] for form in forms])
-        return asked, texts, fits
-
-    def _rows(self, random: np.random.Generator) -> NDArray[np.int64]:
-        """Draw scenes in families of ``kin``: one at random and those nearest to it."""
-        size, kin = self._config.images, self._config.kin
-        wanted = round(size * self._config.recorded)
-        rows: list[int] = []
-        for pool, count in zip(self._pools, (wanted, size - wanted), strict=True):
-            taken: list[int] = []
-            while len(taken) < count:
-                head = int(random.choice(pool))
-                near = self._vectors[pool] @ self._vectors[head]
-                near = near + random.gumbel(scale=0.05, size=len(pool)).astype(np.float32)
-                order = pool[np.argpartition(-near, 4 * kin)[: 4 * kin]]
-                family = [head, *random.permutation(order)[: kin - 1].tolist()]
-                taken += [row for row in dict.fromkeys(family) if row not in taken]
-            rows += taken[:count]
-        return np.array(rows)
-
-    def _texts(self, scene: Scene, asked: str, random: np.random.Generator) -> list[str]:
-        """Draw what stands for an image: texts of its record, or its other captions."""
-        if scene.record:
-            fields = random.permutation(len(scene.record))[: self._config.texts]
-            return [str(random.choice(scene.record[field])) for field in fields]
-        others = [text for text in scene.captions if text != asked]
-        return [others[n] for n in random.permutation(len(others))[: self._config.texts]]
 
 
 def adapt(
@@ -126,12 +48,19 @@ def adapt(
     -------
     list[dict[str, float]]
         Every 20 steps the mean loss of the steps since the last entry, with seconds.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is of a run with other settings.
     """
     optimiser = torch.optim.AdamW(model.parameters(), config.rate, weight_decay=config.decay)
     curve: list[dict[str, float]] = []
     first = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
+        if json.loads(state["config"]) != asdict(config):
+            raise InputError(f"{checkpoint} is of a run with other settings; give another --work")
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         first, curve = state["step"], json.loads(state["curve"])
@@ -153,7 +82,7 @@ def adapt(
             print(json.dumps(curve[-1]), flush=True)
             started, losses = time.perf_counter(), []
         if (step + 1) % _EVERY == 0 or step + 1 == config.steps:
-            _save(checkpoint, model, optimiser, step + 1, curve)
+            _save(checkpoint, model, optimiser, step + 1, curve, config)
     model.eval()
     return curve
 
@@ -165,12 +94,20 @@ def _schedule(step: int, config: AdaptConfig) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (step - config.warmup) / (config.steps - config.warmup))
 
 
-def _save(path: Path, model: Any, optimiser: Any, step: int, curve: list[dict[str, float]]) -> None:
+def _save(
+    path: Path,
+    model: Any,
+    optimiser: Any,
+    step: int,
+    curve: list[dict[str, float]],
+    config: AdaptConfig,
+) -> None:
     state = {
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "step": step,
         "curve": json.dumps(curve),
+        "config": json.dumps(asdict(config)),
     }
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)

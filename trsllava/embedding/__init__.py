@@ -1,7 +1,7 @@
 """Text encoders: the protocol, finding one by name, and the canary.
 
-An embedder turns texts into unit vectors. Ours are ``minilm`` and ``adapted``
-(ship with the package) and any sentence-transformers model by name or path; a plug-in adds one
+An embedder turns texts into unit vectors. ``minilm`` and ``adapted`` ship with the
+package; any sentence-transformers model goes by name or path; a plug-in adds one
 through the entry point group ``trsllava.embedders``, loaded only when named.
 """
 

@@ -74,7 +74,7 @@ def log_mean_exp(
 
 
 def usual(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what each text scores with a bank that answers no question of its own.
+    """Return what each text scores with a bank of texts that speak of other images.
 
     Taken off its scores, it leaves how much better the text fits one record than any: a dynamic
     inverted softmax (Bogolin et al. 2022) whose bank is of no split that is measured.
