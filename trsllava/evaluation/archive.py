@@ -8,12 +8,10 @@ the images stays as it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trsllava.embedding import Embedder
 from trsllava.evaluation.datasets import Dataset
 from trsllava.evaluation.joining import join
 from trsllava.index.banks import bank
@@ -78,12 +76,6 @@ def usual_scores(
     distinct = list(dict.fromkeys(captions))
     place = {text: n for n, text in enumerate(distinct)}
     encoder = searcher.embedder
-    cosines = encoder.encode_queries(distinct) @ _bank_vectors(encoder).T
+    cosines = encoder.encode_queries(distinct) @ encoder.encode(bank(_BANK)).T
     found = usual(np.asarray(cosines, np.float32))[[place[text] for text in captions]]
     return found * np.float32(1 - 1 / searcher.generation.places[rows, TEXTS].mean())
-
-
-@lru_cache(maxsize=1)
-def _bank_vectors(encoder: Embedder) -> NDArray[np.float32]:
-    """Return the vectors of the bank's texts; encoding them takes seconds."""
-    return np.asarray(encoder.encode(bank(_BANK)), np.float32)
