@@ -232,7 +232,12 @@ def test_an_interrupted_import_ends_with_130_and_says_how_to_go_on(tmp_path, how
         for number in range(60_000):
             file.write(json.dumps({"image": f"{number}.jpg", "variants": VARIANTS}) + "\n")
     command = [sys.executable, "-m", "trsllava", "import", "r.jsonl"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # A shell's background job ignores Ctrl-C, and so would what it starts, these tests included.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     journal = tmp_path / "trsllava-store" / "journal"
     while not list(journal.glob("*")) and process.poll() is None:
         time.sleep(0.02)
