@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 from stub import write_lines
 
 from trsllava.embedding import load_embedder
+from trsllava.evaluation import archive as archive_scores
 from trsllava.evaluation.archive import score_archive
+from trsllava.evaluation.asking import QueriesOnce, asking_once
 from trsllava.evaluation.datasets import read_dataset
 from trsllava.evaluation.evaluate import evaluate
+from trsllava.index.banks import bank
 from trsllava.index.build import build_index
 from trsllava.search.archive import open_archive
 from trsllava.search.query import Query
@@ -24,6 +28,12 @@ from trsllava.store.store import create_store
 @pytest.fixture(scope="module")
 def encoder():
     return load_embedder()
+
+
+@pytest.fixture(autouse=True)
+def short_bank(monkeypatch):
+    """Hold captions against a part of the bank: encoding all of it takes ten seconds."""
+    monkeypatch.setattr(archive_scores, "bank", lambda name: bank(name)[::20])
 
 
 @pytest.fixture
@@ -110,6 +120,28 @@ def test_a_caption_that_fits_every_record_does_not_win_every_image(tmp_path, arc
     assert scored.scores[:, 0].argmax() == 0
 
 
+def test_an_evaluation_encodes_each_query_once_and_scores_as_before(tmp_path, archive):
+    texts = {"a.jpg": "two ships", "b.jpg": "a forest"}
+    images = [(name, "test", [text, "from above"]) for name, text in texts.items()]
+    dataset = read_dataset("own", annotations(tmp_path / "an.json", images))
+    searcher = archive(texts).searchers[0]
+    inner, asked = searcher.embedder, []
+
+    class Counting(QueriesOnce):
+        def encode_queries(self, texts):
+            asked.extend(texts)
+            return inner.encode_queries(texts)
+
+    plain = score_archive(searcher, dataset, "hybrid").scores
+    once = asking_once(replace(searcher, embedder=Counting(inner), seer=inner))
+    for _ in range(2):
+        assert (score_archive(once, dataset, "hybrid").scores == plain).all()
+    assert sorted(asked) == ["a forest", "from above", "two ships"]
+    assert once.seer is inner
+    assert asking_once(searcher).seer is not searcher.seer
+    assert asking_once(searcher).embedder.encode_queries([]).shape == (0, 384)
+
+
 def test_the_matrix_ranks_as_a_query_does(tmp_path, archive):
     words = ("harbour", "forest", "airport", "river", "roof", "stadium")
     opened = archive({f"{n}.jpg": f"a {word} from above" for n, word in enumerate(words)})
@@ -187,7 +219,7 @@ def test_the_bank_of_records_is_what_its_script_makes_of_our_records(tmp_path):
     records = Path(__file__).resolve().parents[2] / "shared/data/rsicd/rsrt_train.jsonl"
     if not records.exists():
         pytest.skip(f"{records} is not there")
-    script, bank = find("pipelines/make_bank.py"), find("datasets/record_bank.txt")
+    script, made = find("pipelines/make_bank.py"), find("datasets/record_bank.txt")
     subprocess.run([sys.executable, script, records, "--out", tmp_path / "bank.txt"], check=True)
-    assert (tmp_path / "bank.txt").read_bytes() == bank.read_bytes()
-    assert len(bank.read_text(encoding="utf-8").splitlines()) == 1 + 816 * 5
+    assert (tmp_path / "bank.txt").read_bytes() == made.read_bytes()
+    assert len(made.read_text(encoding="utf-8").splitlines()) == 1 + 816 * 5

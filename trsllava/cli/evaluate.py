@@ -92,6 +92,7 @@ def _measure(
     json: bool,
 ) -> None:
     from trsllava.evaluation.archive import score_archive
+    from trsllava.evaluation.asking import asking_once
     from trsllava.evaluation.datasets import read_dataset
     from trsllava.evaluation.evaluate import evaluate as measure
     from trsllava.evaluation.judgements import from_qrels
@@ -113,7 +114,7 @@ def _measure(
         raise UsageError(f"unknown mode {mode!r}; choose one of {', '.join(MODES)}")
     known = read_dataset(dataset, annotations, split)
     judged = from_qrels(known, read_qrels(qrels)) if qrels is not None else None
-    searcher = open_archive(store, records=records).searchers[0]
+    searcher = asking_once(open_archive(store, records=records).searchers[0])
     started = time.perf_counter()
     scored = score_archive(searcher, known, mode)
     seconds = time.perf_counter() - started
