@@ -8,8 +8,9 @@ from compare_kit import TinyBackbone, paint
 from PIL import Image
 
 from trsllava.compare import cache
-from trsllava.compare.backbone import load_backbone, mixing
+from trsllava.compare.backbone import load_backbone
 from trsllava.compare.features import joined_texts, ragged
+from trsllava.compare.sizes import mixing
 from trsllava.errors import InputError, StoreDamaged
 
 torch = pytest.importorskip("torch", reason="the backbones need the extra compare")

@@ -6,7 +6,7 @@ from typing import Any
 from trsllava.cli.show import note
 from trsllava.jobs.intake import Taken, Wish
 from trsllava.jobs.job import difference
-from trsllava.jobs.open_lot import journaled
+from trsllava.jobs.unfinished import journaled
 from trsllava.store.layout import IMPORTED
 from trsllava.store.lots import identity_of
 from trsllava.store.view import View

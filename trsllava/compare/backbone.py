@@ -1,4 +1,4 @@
-"""The one protocol of all backbones, and what they share.
+"""The one protocol of all backbones, and how one is found.
 
 A backbone is frozen. It gives global vectors, image maps at several depths and word pieces, all in
 sizes of its own; a system asks for those sizes and never learns which backbone it stands on.
@@ -7,20 +7,11 @@ sizes of its own; a system asks for those sizes and never learns which backbone 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trsllava.compare.features import Read, Seen, Shapes
 from trsllava.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-GRID = 4  # cells along a side of every map
-CELLS = GRID * GRID
-CHANNELS = 128
-DEPTHS = 4
-PIECES = 64  # word pieces that are kept of a text
 
 
 class Backbone(Protocol):
@@ -74,13 +65,3 @@ def load_backbone(settings: Mapping[str, Any]) -> Backbone:
             )
         return ClipBackbone(settings["model"])
     raise InputError(f"no backbone is called {name!r}; known are efficientnet-lite2 and clip")
-
-
-def mixing(channels: int, depth: int) -> NDArray[np.float32]:
-    """Return the fixed random matrix (channels, `CHANNELS`) that brings a map to one width.
-
-    Distances are kept in expectation (Johnson and Lindenstrauss), and no picture need be seen
-    first. The generator is numpy's old one, whose stream never changes.
-    """
-    draw = np.random.RandomState(7919 + depth).standard_normal((channels, CHANNELS))
-    return np.asarray(draw / np.sqrt(CHANNELS), np.float32)

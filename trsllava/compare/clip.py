@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from trsllava.compare.backbone import CELLS, CHANNELS, DEPTHS, GRID, PIECES, mixing
 from trsllava.compare.features import Read, Seen, Shapes, ragged
+from trsllava.compare.sizes import CELLS, CHANNELS, DEPTHS, GRID, PIECES, mixing
 from trsllava.errors import InputError, MissingExtra
 from trsllava.store.files import sha256_of
 

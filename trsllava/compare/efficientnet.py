@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, relu6
 
-from trsllava.compare.backbone import CELLS, CHANNELS, DEPTHS, GRID, PIECES, mixing
 from trsllava.compare.features import Read, Seen, Shapes, ragged
+from trsllava.compare.sizes import CELLS, CHANNELS, DEPTHS, GRID, PIECES, mixing
 from trsllava.errors import MissingExtra
 
 if TYPE_CHECKING:

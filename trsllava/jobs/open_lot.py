@@ -28,7 +28,7 @@ from trsllava.store.journal import Journal, payload_of
 from trsllava.store.layout import Layout
 from trsllava.store.lots import LotManifest, publish_lot
 from trsllava.store.segments import RecordLine, write_segments
-from trsllava.store.view import Lot, View
+from trsllava.store.view import Lot
 
 log = logging.getLogger(__name__)
 
@@ -264,33 +264,6 @@ class OpenLot:
                         self._first.setdefault(sha256, image)
         self._together.update(image for image, kind in under_way.items() if kind == "S")
         self._alone.update(image for image, kind in under_way.items() if kind == "A")
-
-
-def leftovers(layout: Layout, set_name: str) -> set[str]:
-    """Return the lots that some worker has begun and not finished."""
-    return {path.name.split(".")[0] for path in (layout.journals / set_name).glob("*.journal")}
-
-
-def journaled(view: View) -> int:
-    """Return how many images of lots that are not finished have their record or reason already."""
-    waiting = {lot.ref.name: lot.intake.number for lot in view.lots if lot.manifest is None}
-    found: set[str] = set()
-    for path in (view.layout.journals / view.set).glob("*.journal"):
-        taken_in = waiting.get(path.name.split(".")[0])
-        if taken_in is None:
-            continue
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            continue  # another worker has finished that lot since
-        for line in lines:
-            payload = payload_of(line + b"\n")
-            if payload is None:
-                break  # the end, or a torn tail
-            kind, *rest = json.loads(payload)
-            if kind in "RF" and view.tombs.get(rest[0], 0) <= taken_in:
-                found.add(rest[0])
-    return len(found)
 
 
 def _folder(layout: Layout, lot: Lot) -> Path:

@@ -20,7 +20,8 @@ from trsllava.images.source import Source, Unreadable
 from trsllava.jobs.first_answers import FirstAnswers, storable
 from trsllava.jobs.job import Job, Tally
 from trsllava.jobs.lease import Lease, Leases
-from trsllava.jobs.open_lot import OpenLot, leftovers
+from trsllava.jobs.open_lot import OpenLot
+from trsllava.jobs.unfinished import leftovers
 from trsllava.store.lots import read_lot
 from trsllava.store.store import Store
 from trsllava.store.view import Lot, View
