@@ -70,6 +70,14 @@ def test_a_filter_returns_every_image_that_passes_it_however_far_away(make, mode
     assert archive.search("red field", until="2019-12-31", mode=mode) == ()
 
 
+def test_a_query_that_names_an_absence_is_asked_as_typed_with_a_hint(make):
+    archive = open_archive(make(lines(FIELDS), lines({"h.jpg": "a harbour with ships"})).root)
+    notes = archive.answer(Query("a harbour without ships")).notes
+    assert any("trsllava query 'a harbour' --not ships" in note for note in notes)
+    for query in (Query("a harbour", without="ships"), Query("a harbour that ships left, empty")):
+        assert not any("--not" in note for note in archive.answer(query).notes)
+
+
 def test_a_query_that_nothing_answers_gives_only_weak_hits(make):
     archive = open_archive(make(lines(FIELDS)).root)
     for query in ("tax invoice from the dentist", "zxqv", "a chess game between friends"):

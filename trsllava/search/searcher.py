@@ -1,5 +1,6 @@
 """Searching one archive: query -> candidates -> scores -> hits with evidence."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from trsllava.index.generation import Generation
 from trsllava.index.scoring import WEAK, Added, Mode, Parts
 from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
+from trsllava.search.absence import absence
 from trsllava.search.query import Answer, Explanation, Hit, Query
 from trsllava.store.pictures import Pictures
 
@@ -47,6 +49,9 @@ class Searcher:
         if query.mode in _JOINED and not vector.any():
             query = replace(query, mode="lexical")
             notes.append("the encoder cannot read this query: it is answered by its words alone")
+        if query.without is None and (apart := absence(query.text)) is not None:
+            better = shlex.join([apart.wanted, "--not", apart.unwanted])
+            notes.append(f"what must not be there is left out by --not: trsllava query {better}")
         scored = self._score(query, vector, selector)
         order = _order(query, scored, self.generation.attributes.spans)
         hits = tuple(
