@@ -69,8 +69,19 @@ def test_evaluate_prints_the_object_of_the_evaluate_command(home, data, run):
     assert {"i2t", "t2i", "mr", "ci95", "merged_duplicates", "revision"} <= body.keys()
     assert (body["images"], body["captions"], body["covered"]) == (10, 20, 10)
     kept = json.loads((home / run / "evaluation-val.json").read_text())
-    assert kept == body
+    assert kept == {**body, "views": 1}
     assert (home / "runs" / "features").is_dir()
+
+
+def test_views_are_a_row_of_their_own(home, data, run):
+    for more in ((), ("--views", "4")):
+        done = trsllava("evaluate", run, *data, "--split", "val", "--json", *more, cwd=home)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"].endswith(", 4 views")
+    rows = json.loads(trsllava("table", run, "--json", cwd=home).stdout)
+    assert {row["views"] for row in rows} == {1, 4}
+    assert "tiny, 4 views, no noise added" in trsllava("table", run, cwd=home).stdout
+    (home / run / "evaluation-val-4-views.json").unlink()
 
 
 def test_the_same_report_as_any_other_method(home, data, run):

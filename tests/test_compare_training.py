@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra compare")
 pytest.importorskip("safetensors", reason="training needs the extra compare")
 
 import trsllava.compare.train as training  # noqa: E402
-from trsllava.compare import trainer  # noqa: E402
+from trsllava.compare import cache, trainer  # noqa: E402
 from trsllava.compare.experiment import (  # noqa: E402
     TrainingSettings,
     parse_experiment,
@@ -18,7 +18,7 @@ from trsllava.compare.experiment import (  # noqa: E402
 )
 from trsllava.compare.material import open_split  # noqa: E402
 from trsllava.compare.noise import PERMUTED, make_noise, write_noise  # noqa: E402
-from trsllava.compare.pairs import fitting_pairs  # noqa: E402
+from trsllava.compare.pairs import distinct, fitting_pairs  # noqa: E402
 from trsllava.compare.system import SYSTEMS  # noqa: E402
 from trsllava.compare.table import Figure, table, table_lines  # noqa: E402
 from trsllava.compare.train import Places, evaluate_run, train_run  # noqa: E402
@@ -214,6 +214,34 @@ def test_the_table_has_means_and_deviations_over_seeds(places, tmp_path):
     with pytest.raises(InputError, match="same seed"):
         table([folders[0], folders[0]])
     assert str(Figure.of([3.0])) == "3.00"
+
+
+def test_views_are_averaged(places, tmp_path):
+    import numpy as np
+
+    from trsllava.compare.material import score
+    from trsllava.compare.runs import load_weights
+    from trsllava.compare.train import score_run
+
+    folder = tmp_path / "run"
+    train_run(experiment(epochs=2, views=4), places, folder, 0)
+    dataset, both, run = score_run(folder, places, "val", views=2)
+    system = training._fresh(run.experiment, run.shapes, 0)
+    load_weights(folder, system)
+    texts, rows = distinct(dataset)
+    words = cache.read(TinyBackbone(), texts, places.features, tokens=False)
+    each = [
+        score(
+            system,
+            cache.seen(TinyBackbone(), places.images, dataset.images, view, places.features),
+            words,
+            rows,
+        )
+        for view in cache.VIEWS[:2]
+    ]
+    assert not np.array_equal(*each)
+    np.testing.assert_allclose(both, (each[0] + each[1]) / 2, rtol=1e-5)
+    np.testing.assert_array_equal(score_run(folder, places, "val")[1], each[0])
 
 
 @pytest.mark.parametrize("system", sorted(SYSTEMS))

@@ -156,7 +156,7 @@ def results_of(arms: list[Arm], places: Places, out: Path, seeds: int, split: st
             write_evaluation(folder, dataset.split, result.to_json())
             own.append(outcomes(dataset, scores))
         found[arm.key] = own
-        row = next(row for row in rows_of(folders) if row.split == dataset.split)
+        row = next(r for r in rows_of(folders) if (r.split, r.views) == (dataset.split, 1))
         above = margin(dataset, found[arm.baseline], own) if arm.baseline else None
         results.append(Result(arm, row, above))
     return results

@@ -86,6 +86,12 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Write a page, the figures, TREC and BEIR files there."),
     ] = None,
+    views: Annotated[
+        int,
+        typer.Option(
+            min=1, max=4, metavar="N", help="Average the scores of N views: mirrored, turned, both."
+        ),
+    ] = 1,
     dataset: DatasetOption = None,
     features: FeaturesOption = None,
     json: JsonOption = False,
@@ -97,8 +103,8 @@ def evaluate(
     from trsllava.evaluation.table import text_table
 
     places = _places(annotations, images, features, run, dataset)
-    known, scores, result = evaluate_run(run, places, split)
-    write_evaluation(run, known.split, result.to_json())
+    known, scores, result = evaluate_run(run, places, split, views)
+    write_evaluation(run, known.split, result.to_json(), views)
     if json:
         as_json(result.to_json())
     else:

@@ -61,6 +61,11 @@ def noise_label(noise: Mapping[str, Any] | None) -> str:
     return f"{noise['kind']} {noise['rate']:.0%}" if noise else "no noise added"
 
 
+def views_label(views: int) -> str:
+    """Return what a method's name is followed by if several views of a picture were averaged."""
+    return f", {views} views" if views > 1 else ""
+
+
 def begin(folder: Path, run: Run) -> None:
     """Make a run's folder, or make sure that the one that is there was asked for the same.
 
@@ -129,18 +134,22 @@ def load_weights(folder: Path, system: Any) -> None:
         raise StoreDamaged(f"{path} is damaged ({error}); train again") from error
 
 
-def write_evaluation(folder: Path, split: str, body: Mapping[str, Any]) -> None:
-    """Keep what an evaluation found beside the run."""
-    publish(_evaluation(folder, split), json.dumps(body, indent=1).encode() + b"\n")
+def write_evaluation(folder: Path, split: str, body: Mapping[str, Any], views: int = 1) -> None:
+    """Keep what an evaluation found beside the run, with the number of views."""
+    data = json.dumps({**body, "views": views}, indent=1).encode() + b"\n"
+    publish(_evaluation(folder, split, views), data)
 
 
-def read_evaluations(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what was found on each split; raises `InputError` if a file is not JSON."""
+def read_evaluations(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return what was found on each split with so many views.
+
+    Raises `InputError` if a file is not what was written.
+    """
     found = {}
     for path in sorted(folder.glob("evaluation-*.json")):
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
-            found[str(body["split"])] = body
+            found[str(body["split"]), int(body["views"])] = body
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path} is damaged ({error}); make it again with: trsllava compare evaluate"
@@ -148,6 +157,7 @@ def read_evaluations(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _evaluation(folder: Path, split: str) -> Path:
+def _evaluation(folder: Path, split: str, views: int) -> Path:
     plain = "".join(char if char.isalnum() else "-" for char in split.lower())
-    return folder / f"evaluation-{plain}.json"
+    many = f"-{views}-views" if views > 1 else ""
+    return folder / f"evaluation-{plain}{many}.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from trsllava.compare.runs import Run, noise_label, read_evaluations, read_run
+from trsllava.compare.runs import Run, noise_label, read_evaluations, read_run, views_label
 from trsllava.errors import InputError
 from trsllava.evaluation.published import Published, published
 from trsllava.evaluation.result import DIRECTIONS, KEYS
@@ -44,8 +44,9 @@ class Figure:
 class Row:
     """One experiment on one split: its runs differ in their seeds alone.
 
-    ``figures`` has ``mr`` and ``i2t/r1`` to ``t2i/r10`` in percent; ``published`` are the paper's
-    on the same dataset's test split, ``differs`` says what they cannot be compared in.
+    ``views`` of each picture were averaged; ``figures`` has ``mr`` and ``i2t/r1`` to ``t2i/r10`` in
+    percent; ``published`` are the paper's on the same dataset's test split, ``differs`` says what
+    they cannot be compared in.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Row:
     backbone: str
     dataset: str
     split: str
+    views: int
     revision: str
     seeds: tuple[int, ...]
     figures: Mapping[str, Figure]
@@ -67,6 +69,7 @@ class Row:
             "backbone": self.backbone,
             "dataset": self.dataset,
             "split": self.split,
+            "views": self.views,
             "revision": self.revision,
             "seeds": list(self.seeds),
             "figures": {key: figure.to_json() for key, figure in self.figures.items()},
@@ -92,8 +95,8 @@ def table(folders: Sequence[Path]) -> list[Row]:
                 f"{folder} was not evaluated; do it with: trsllava compare evaluate {folder} "
                 "--annotations FILE --images DIR --split S"
             )
-        for split, body in found.items():
-            groups.setdefault(_key(run, split, body), []).append((run, body, folder))
+        for body in found.values():
+            groups.setdefault(_key(run, body), []).append((run, body, folder))
     return [_row(group) for group in groups.values()]
 
 
@@ -103,7 +106,7 @@ def table_lines(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         i2t, t2i = (", ".join(str(row.figures[f"{d}/{k}"]) for k in KEYS) for d in DIRECTIONS)
         seeds = f"{len(row.seeds)} seed{'s' if len(row.seeds) > 1 else ''}"
-        name = printable(f"{row.title}, {row.noise}")
+        name = printable(f"{row.title}{views_label(row.views)}, {row.noise}")
         lines += [
             f"{name:<{_WIDTH}} mR {row.figures['mr']}  ({row.dataset} {row.split}, {seeds})",
             f"  image to text R@1, 5, 10: {i2t}",
@@ -121,11 +124,11 @@ def table_lines(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _key(run: Run, split: str, body: Mapping[str, Any]) -> bytes:
+def _key(run: Run, body: Mapping[str, Any]) -> bytes:
     """Return what runs of one row have in common: all but the seed and what it decides."""
     known = run.to_json()
     del known["seed"]
-    return canonical_json([known, split, body.get("revision")])
+    return canonical_json([known, body["split"], body["views"], body.get("revision")])
 
 
 def _row(group: Sequence[tuple[Run, dict[str, Any], Path]]) -> Row:
@@ -153,6 +156,7 @@ def _row(group: Sequence[tuple[Run, dict[str, Any], Path]]) -> Row:
         backbone=str(run.backbone["name"]),
         dataset=run.dataset,
         split=str(body["split"]),
+        views=body["views"],
         revision=str(body.get("revision", "")),
         seeds=tuple(sorted(seeds)),
         figures={key: Figure.of(one) for key, one in values.items()},

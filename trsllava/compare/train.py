@@ -24,7 +24,15 @@ from trsllava.compare.material import (
 )
 from trsllava.compare.noise import read_noise
 from trsllava.compare.pairs import cut_of, distinct, fitting_pairs
-from trsllava.compare.runs import TRAINED, Run, begin, finish, load_weights, read_run
+from trsllava.compare.runs import (
+    TRAINED,
+    Run,
+    begin,
+    finish,
+    load_weights,
+    read_run,
+    views_label,
+)
 from trsllava.compare.system import SYSTEMS, make_system
 from trsllava.compare.trainer import Trained, train
 from trsllava.errors import InputError, MissingExtra, UsageError
@@ -135,11 +143,30 @@ def train_run(
 
 
 def score_run(
-    folder: Path, places: Places, split: str | None
+    folder: Path, places: Places, split: str | None, views: int = 1
 ) -> tuple[Dataset, NDArray[np.float32], Run]:
-    """Return a split, a finished run's scores on it (captions, images), and the run.
+    """Return a split, a finished run's scores on it, and the run.
 
-    Raises `InputError` if the run is not finished, or the backbone is another than it learnt with.
+    Parameters
+    ----------
+    folder
+        The run.
+    places
+        The dataset.
+    split
+        Of the annotations; test if None.
+    views
+        How many of `cache.VIEWS` of each picture are scored and averaged, 1 to 4.
+
+    Returns
+    -------
+    tuple[Dataset, NDArray[np.float32], Run]
+        The scores are (captions, images).
+
+    Raises
+    ------
+    InputError
+        If the run is not finished, or the backbone is another than it learnt with.
     """
     run, _ = read_run(folder)
     backbone = load_backbone(run.experiment.backbone)
@@ -155,24 +182,30 @@ def score_run(
     system = _fresh(run.experiment, run.shapes, run.seed)
     load_weights(folder, system)
     dataset = open_split(places.annotations, split, places.dataset)
-    found = cache.seen(
-        backbone, places.images, dataset.images, 0, places.features, maps=system.local
-    )
     texts, rows = distinct(dataset)
     words = cache.read(backbone, texts, places.features, tokens=system.local)
-    return dataset, score(system, found, words, rows), run
+    scores = [
+        score(
+            system,
+            cache.seen(
+                backbone, places.images, dataset.images, view, places.features, maps=system.local
+            ),
+            words,
+            rows,
+        )
+        for view in cache.VIEWS[:views]
+    ]
+    return dataset, np.mean(scores, axis=0, dtype=np.float32), run
 
 
 def evaluate_run(
-    folder: Path, places: Places, split: str | None
+    folder: Path, places: Places, split: str | None, views: int = 1
 ) -> tuple[Dataset, NDArray[np.float32], Result]:
-    """Measure a finished run as every other method is measured."""
-    dataset, scores, run = score_run(folder, places, split)
-    return (
-        dataset,
-        scores,
-        evaluate(dataset, scores, np.ones(len(dataset.images), np.bool_), run.label()),
-    )
+    """Measure a finished run as every other method is measured; ``views`` as in `score_run`."""
+    dataset, scores, run = score_run(folder, places, split, views)
+    everywhere = np.ones(len(dataset.images), np.bool_)
+    method = run.label() + views_label(views)
+    return dataset, scores, evaluate(dataset, scores, everywhere, method)
 
 
 def _fresh(experiment: Experiment, shapes: Shapes, seed: int) -> Any:
