@@ -31,7 +31,7 @@ SMALL = {"hidden": 32, "ridge": 10.0, "drop": 0.0, "text_drop": 0.0}
 
 def experiment(system="dual-encoder", epochs=6, views=1, **settings):
     """The experiment that ships, made small."""
-    more = {"width": 8} if system == "rrsitr" else {}
+    more = {"msa": {"width": 8, "attention_heads": 2}, "rrsitr": {"width": 8}}.get(system, {})
     body = {
         "name": system,
         "title": system,
