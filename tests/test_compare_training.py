@@ -82,6 +82,12 @@ def test_every_ablation_of_rrsitr_trains(flag, places, tmp_path):
     assert evaluate_run(tmp_path / "run", places, "val")[2].mr > CHANCE
 
 
+def test_msa_without_its_scales_trains(places, tmp_path):
+    train_run(experiment("msa", multi_scale=False), places, tmp_path / "run", 0)
+    assert evaluate_run(tmp_path / "run", places, "val")[2].mr > FACTOR * CHANCE
+    assert not [name for name in weights(tmp_path / "run") if name.startswith("matching.")]
+
+
 @pytest.mark.parametrize("system", sorted(SYSTEMS))
 def test_a_run_that_was_cut_off_goes_on_and_ends_alike(system, places, tmp_path, monkeypatch):
     asked = experiment(system, epochs=4, views=2, drop=0.2)
