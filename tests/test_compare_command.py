@@ -107,7 +107,7 @@ def test_table_of_evaluated_runs(home, data, run):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "clip", "--out", "x"], 2, "dual-encoder, rrsitr"),
+        (["train", "clip", "--out", "x"], 2, "dual-encoder, msa, rrsitr"),
         (["train", "rrsitr", "--out", "x", "--config", "tiny.toml"], 1, "not of 'rrsitr'"),
         (["train", "rrsitr", "--out", "x", "--config", "gone.toml"], 1, "gone.toml"),
         (["train", "rrsitr", "--out", "x", "--noise", "gone.json"], 1, "gone.json"),

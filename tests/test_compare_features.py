@@ -123,10 +123,12 @@ def test_mixing_keeps_lengths_on_average():
 
 
 def test_an_unknown_backbone_is_refused():
-    with pytest.raises(InputError, match="efficientnet-lite2 and clip"):
+    with pytest.raises(InputError, match="efficientnet-lite2, clip and resnet-bert"):
         load_backbone({"name": "resnet"})
     with pytest.raises(InputError, match="needs 'model'"):
         load_backbone({"name": "clip"})
+    with pytest.raises(InputError, match="'resnet-bert' needs 'text'"):
+        load_backbone({"name": "resnet-bert", "image": "here"})
 
 
 def test_efficientnet_and_minilm():
@@ -208,3 +210,116 @@ def test_clip_by_folder(tiny_clip):
 def test_a_clip_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match="no CLIP model"):
         load_backbone({"name": "clip", "model": str(tmp_path)})
+
+
+def test_a_clip_without_all_its_weights_is_refused(tiny_clip, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "clip"
+    shutil.copytree(tiny_clip, folder)
+    body = load_file(folder / "model.safetensors")
+    del body["visual_projection.weight"]
+    save_file(body, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"lack visual_projection\.weight"):
+        load_backbone({"name": "clip", "model": str(folder)})
+
+
+@pytest.fixture(scope="module")
+def tiny_resnet_bert(tmp_path_factory):
+    """A ResNet and a BERT with random weights, as folders; the BERT's file has a pooling layer."""
+    transformers = pytest.importorskip("transformers", reason="the backbone needs the extra")
+    from tiny_models import fitting_torchvision
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    fitting_torchvision()
+    home = tmp_path_factory.mktemp("resnet-bert")
+    torch.manual_seed(0)
+    config = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 12, 16, 20], depths=[1, 1, 1, 1], layer_type="basic"
+    )
+    transformers.ResNetModel(config).eval().save_pretrained(home / "resnet")
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "two", "white", "ship", "##s", "in", "harbour"]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    pieces = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    pieces.pre_tokenizer = pre_tokenizers.Whitespace()
+    pieces.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=pieces,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    ).save_pretrained(home / "bert")
+    config = transformers.BertConfig(
+        vocab_size=len(names),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=12,
+    )
+    transformers.BertModel(config).eval().save_pretrained(home / "bert")
+    return {"name": "resnet-bert", "image": str(home / "resnet"), "text": str(home / "bert")}
+
+
+def test_resnet_and_bert_by_folder(tiny_resnet_bert):
+    import transformers
+
+    backbone = load_backbone(tiny_resnet_bert)
+    shapes = backbone.shapes
+    assert (shapes.image, shapes.text, shapes.token) == (20, 16, 16)
+    random = np.random.RandomState(0)
+    pictures = [Image.fromarray(random.randint(0, 256, (40, 90, 3), np.uint8)) for _ in range(2)]
+    found = backbone.see(pictures)
+    assert found.summary.shape == (2, 20)
+    assert found.maps.shape == (2, shapes.depths, shapes.cells, shapes.channels)
+    resnet = transformers.ResNetModel.from_pretrained(tiny_resnet_bert["image"]).eval()
+    pixels = np.asarray(pictures[1].resize((224, 224), Image.Resampling.BILINEAR), np.float32)
+    pixels = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    given = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        stages = resnet(given, output_hidden_states=True).hidden_states
+    np.testing.assert_allclose(found.summary[1], stages[-1][0].mean((1, 2)), atol=1e-5)
+    corner = stages[1][0, :, :14, :14].mean((1, 2)).numpy() @ mixing(8, 0)
+    np.testing.assert_allclose(found.maps[1, 0, 0], corner, atol=5e-3)
+
+
+def test_bert_reads_the_first_mark_and_real_pieces(tiny_resnet_bert):
+    backbone = load_backbone(tiny_resnet_bert)
+    texts = ["two white ships in harbour", "", "ship", "two " * 40]
+    words = backbone.read(texts)
+    assert np.diff(words.starts).tolist() == [6, 0, 1, 10]
+    for number in range(3):
+        alone = backbone.read([texts[number]])
+        np.testing.assert_allclose(alone.summary[0], words.summary[number], atol=1e-5)
+    np.testing.assert_allclose(
+        backbone.read(["ship"]).tokens, words.tokens[6:7], atol=2e-3, rtol=2e-3
+    )
+
+
+def test_the_identity_of_resnet_and_bert_is_of_both_weights(tiny_resnet_bert, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    first = load_backbone(tiny_resnet_bert).identity()
+    shutil.copytree(tiny_resnet_bert["text"], tmp_path / "bert")
+    path = tmp_path / "bert" / "model.safetensors"
+    body = load_file(path)
+    body["embeddings.word_embeddings.weight"] += 1
+    save_file(body, path, {"format": "pt"})
+    second = load_backbone({**tiny_resnet_bert, "text": str(tmp_path / "bert")}).identity()
+    assert {key for key in first if first[key] != second[key]} == {"weights"}
+    assert first == load_backbone(tiny_resnet_bert).identity()
+
+
+def test_a_resnet_or_bert_that_is_none_is_named(tiny_resnet_bert, tmp_path):
+    image, text = tiny_resnet_bert["image"], tiny_resnet_bert["text"]
+    with pytest.raises(InputError, match="no ResNet model but states 'bert'; 'image'"):
+        load_backbone({**tiny_resnet_bert, "image": text})
+    with pytest.raises(InputError, match="no BERT model but states 'resnet'; 'text'"):
+        load_backbone({**tiny_resnet_bert, "text": image})
+    with pytest.raises(InputError, match="no BERT model"):
+        load_backbone({**tiny_resnet_bert, "text": str(tmp_path)})

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra compare")
 
-from trsllava.compare.contrast import pair_losses, symmetric  # noqa: E402
+from trsllava.compare.contrast import pair_losses, symmetric, triplet  # noqa: E402
 from trsllava.compare.rrsitr.local import local_similarity, moments  # noqa: E402
 from trsllava.compare.rrsitr.loss import (  # noqa: E402
     Weights,
@@ -16,7 +16,6 @@ from trsllava.compare.rrsitr.loss import (  # noqa: E402
     regulariser,
     robust_loss,
     thresholds,
-    triplet,
 )
 
 

@@ -31,7 +31,7 @@ SMALL = {"hidden": 32, "ridge": 10.0, "drop": 0.0, "text_drop": 0.0}
 
 def experiment(system="dual-encoder", epochs=6, views=1, **settings):
     """The experiment that ships, made small."""
-    more = {"width": 8} if system == "rrsitr" else {}
+    more = {"msa": {"width": 8, "attention_heads": 2}, "rrsitr": {"width": 8}}.get(system, {})
     body = {
         "name": system,
         "title": system,
@@ -80,6 +80,12 @@ def test_a_tiny_system_beats_chance(system, places, tmp_path):
 def test_every_ablation_of_rrsitr_trains(flag, places, tmp_path):
     train_run(experiment("rrsitr", epochs=3, **{flag: False}), places, tmp_path / "run", 0)
     assert evaluate_run(tmp_path / "run", places, "val")[2].mr > CHANCE
+
+
+def test_msa_without_its_scales_trains(places, tmp_path):
+    train_run(experiment("msa", multi_scale=False), places, tmp_path / "run", 0)
+    assert evaluate_run(tmp_path / "run", places, "val")[2].mr > FACTOR * CHANCE
+    assert not [name for name in weights(tmp_path / "run") if name.startswith("matching.")]
 
 
 @pytest.mark.parametrize("system", sorted(SYSTEMS))

@@ -37,8 +37,8 @@ def load_backbone(settings: Mapping[str, Any]) -> Backbone:
     Parameters
     ----------
     settings
-        ``name`` is ``efficientnet-lite2`` or ``clip``; the latter needs ``model``, a folder or a
-        hub id.
+        ``name`` is ``efficientnet-lite2``, ``clip`` or ``resnet-bert``; clip needs ``model``,
+        resnet-bert ``image`` and ``text``, each a folder or a hub id.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def load_backbone(settings: Mapping[str, Any]) -> Backbone:
     Raises
     ------
     InputError
-        If there is no such backbone or ``model`` is missing.
+        If there is no such backbone or what it needs is missing.
     """
     name = settings.get("name")
     if name == "efficientnet-lite2":
@@ -58,10 +58,23 @@ def load_backbone(settings: Mapping[str, Any]) -> Backbone:
     if name == "clip":
         from trsllava.compare.clip import ClipBackbone
 
-        if not isinstance(settings.get("model"), str):
-            raise InputError(
-                "the backbone 'clip' needs 'model' in [backbone]: a folder with a CLIP model "
-                "that transformers reads, or a hub id"
-            )
-        return ClipBackbone(settings["model"])
-    raise InputError(f"no backbone is called {name!r}; known are efficientnet-lite2 and clip")
+        return ClipBackbone(_named(settings, "model", "CLIP"))
+    if name == "resnet-bert":
+        from trsllava.compare.resnet_bert import ResNetBertBackbone
+
+        return ResNetBertBackbone(
+            _named(settings, "image", "ResNet"), _named(settings, "text", "BERT")
+        )
+    raise InputError(
+        f"no backbone is called {name!r}; known are efficientnet-lite2, clip and resnet-bert"
+    )
+
+
+def _named(settings: Mapping[str, Any], key: str, what: str) -> str:
+    found = settings.get(key)
+    if not isinstance(found, str):
+        raise InputError(
+            f"the backbone {settings['name']!r} needs {key!r} in [backbone]: a folder with a "
+            f"{what} model that transformers reads, or a hub id"
+        )
+    return found

@@ -32,3 +32,33 @@ def symmetric(logits: Tensor, positive: Tensor) -> Tensor:
     """Return InfoNCE, the mean of both directions over the batch."""
     rows, columns = pair_losses(logits, positive)
     return (rows.mean() + columns.mean()) / 2
+
+
+def triplet(alike: Tensor, positive: Tensor, sigma: float, dynamic: bool) -> Tensor:
+    """Return each pair's triplet loss with the hardest negative, both directions added.
+
+    Parameters
+    ----------
+    alike
+        Cosines (pictures, texts); the pairs are the diagonal.
+    positive
+        What is no negative, bool of the same shape, the diagonal included.
+    sigma
+        The margin of a pair that stands above its hardest negative.
+    dynamic
+        Whether the margin grows by how far the hardest negative stands above the pair.
+
+    Returns
+    -------
+    Tensor
+        (b,); 0 for a pair without any negative.
+    """
+    own = alike.diagonal()
+    negatives = alike.masked_fill(positive, -torch.inf)
+    total = torch.zeros_like(own)
+    for hardest in (negatives.amax(1), negatives.amax(0)):
+        known = hardest.isfinite()
+        gap = torch.where(known, hardest, own - 2) - own
+        margin = sigma * (1 + torch.relu(gap)) if dynamic else sigma
+        total = total + torch.where(known, torch.relu(margin + gap), torch.zeros_like(gap))
+    return total

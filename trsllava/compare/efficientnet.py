@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, relu6
+from torch.nn.functional import relu6
 
 from trsllava.compare.features import Read, Seen, Shapes, ragged
-from trsllava.compare.sizes import CELLS, CHANNELS, DEPTHS, GRID, PIECES, mixing
+from trsllava.compare.sizes import CELLS, CHANNELS, DEPTHS, PIECES, cells, mixing
 from trsllava.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -99,11 +99,8 @@ class EfficientNetBackbone:
         fine = kept[_FINE]
         mean = fine.mean((2, 3))
         spread = ((fine - mean[:, :, None, None]) ** 2).mean((2, 3)).sqrt()
-        cells = [
-            adaptive_avg_pool2d(found, GRID).flatten(2).transpose(1, 2) @ matrix
-            for found, matrix in zip(kept, self._mixing, strict=True)
-        ]
-        return torch.cat([top, mean, spread], 1), torch.stack(cells, 1)
+        maps = [cells(*pair) for pair in zip(kept, self._mixing, strict=True)]
+        return torch.cat([top, mean, spread], 1), torch.stack(maps, 1)
 
     def read(self, texts: Sequence[str]) -> Read:
         """Encode texts, the first `PIECES` word pieces of each."""

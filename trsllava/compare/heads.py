@@ -90,11 +90,16 @@ class Heads(nn.Module):
         self.image.straight.weight.data.copy_(_ridge(self.image, views, goal, ridge))
 
     def groups(self) -> list[dict[str, Any]]:
-        """Return parameter groups: matrices decay, biases do not."""
-        return [
-            {"params": [p for p in self.parameters() if p.ndim > 1]},
-            {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        """Return parameter groups, as `decaying` does."""
+        return decaying(self)
+
+
+def decaying(module: nn.Module) -> list[dict[str, Any]]:
+    """Return AdamW's parameter groups: matrices decay, biases and scales do not."""
+    return [
+        {"params": [p for p in module.parameters() if p.ndim > 1]},
+        {"params": [p for p in module.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _ridge(head: Head, views: list[Tensor], goal: Tensor, ridge: float) -> Tensor:

@@ -1,7 +1,12 @@
 """The sizes that the features of all backbones have in common, and how a map gets them."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GRID = 4  # cells along a side of every map
 CELLS = GRID * GRID
@@ -18,3 +23,13 @@ def mixing(channels: int, depth: int) -> NDArray[np.float32]:
     """
     draw = np.random.RandomState(7919 + depth).standard_normal((channels, CHANNELS))
     return np.asarray(draw / np.sqrt(CHANNELS), np.float32)
+
+
+def cells(layer: "Tensor", matrix: "Tensor") -> "Tensor":
+    """Return a layer (n, channels, height, width) as a map (n, `CELLS`, `CHANNELS`).
+
+    ``matrix`` is what `mixing` gives.
+    """
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    return adaptive_avg_pool2d(layer, GRID).flatten(2).transpose(1, 2) @ matrix

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "dual-encoder": "trsllava.compare.dual.model:DualEncoder",
+    "msa": "trsllava.compare.msa.model:Msa",
     "rrsitr": "trsllava.compare.rrsitr.model:Rrsitr",
 }
 

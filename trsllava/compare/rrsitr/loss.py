@@ -48,36 +48,6 @@ def regulariser(weight: Tensor, threshold: float) -> Tensor:
     return -2 / math.pi * threshold * inside
 
 
-def triplet(alike: Tensor, positive: Tensor, sigma: float, dynamic: bool) -> Tensor:
-    """Return each pair's robust triplet loss, both directions added.
-
-    Parameters
-    ----------
-    alike
-        Cosines (pictures, texts); the pairs are the diagonal.
-    positive
-        What is no negative, bool of the same shape, the diagonal included.
-    sigma
-        The margin of a pair that stands above its hardest negative.
-    dynamic
-        Whether the margin grows by how far the hardest negative stands above the pair.
-
-    Returns
-    -------
-    Tensor
-        (b,); 0 for a pair without any negative.
-    """
-    own = alike.diagonal()
-    negatives = alike.masked_fill(positive, -torch.inf)
-    total = torch.zeros_like(own)
-    for hardest in (negatives.amax(1), negatives.amax(0)):
-        known = hardest.isfinite()
-        gap = torch.where(known, hardest, own - 2) - own
-        margin = sigma * (1 + torch.relu(gap)) if dynamic else sigma
-        total = total + torch.where(known, torch.relu(margin + gap), torch.zeros_like(gap))
-    return total
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Kinds:
     """The pairs of a batch by their loss, bool (b,) each."""

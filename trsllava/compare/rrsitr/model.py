@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from trsllava.compare.batches import Batch, Pictures, Texts, Training
-from trsllava.compare.contrast import pair_losses
+from trsllava.compare.contrast import pair_losses, triplet
 from trsllava.compare.experiment import settings_of
 from trsllava.compare.features import Shapes
 from trsllava.compare.heads import Heads
 from trsllava.compare.rrsitr.local import Local, local_similarity
-from trsllava.compare.rrsitr.loss import Weights, kinds, robust_loss, thresholds, triplet
+from trsllava.compare.rrsitr.loss import Weights, kinds, robust_loss, thresholds
 from trsllava.compare.system import Loss
 
 _BLOCK = 512

@@ -1,0 +1,1 @@
+"""MSA: multiscale alignment of pictures and texts."""
