@@ -26,18 +26,22 @@ from trsllava.compare.trainer import pace  # noqa: E402
 from trsllava.errors import InputError, StoreDamaged, TrsllavaError, UsageError  # noqa: E402
 
 FACTOR = 4  # times chance, which every tiny system must reach
-SMALL = {"hidden": 32, "ridge": 10.0, "drop": 0.0, "text_drop": 0.0}
+HEADS = {"hidden": 32, "ridge": 10.0, "drop": 0.0, "text_drop": 0.0}
+SMALL = {
+    "dual-encoder": HEADS,
+    "rrsitr": {**HEADS, "width": 8},
+    "chnr": {"hidden": 64, "judge_hidden": 16, "meta_epochs": 2, "meta_batch": 16},
+}
 
 
 def experiment(system="dual-encoder", epochs=6, views=1, **settings):
     """The experiment that ships, made small."""
-    more = {"width": 8} if system == "rrsitr" else {}
     body = {
         "name": system,
         "title": system,
         "backbone": {"name": "tiny"},
         "training": {"epochs": epochs, "batch": 32, "rate": 0.003, "warmup": 5, "views": views},
-        "system": {**SMALL, **more, **settings},
+        "system": {**SMALL[system], **settings},
         "paper": {"methods": ["RRSITR (0% noise)"], "differs": "everything"},
     }
     return parse_experiment(body, system, "here")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SYSTEMS = {
     "dual-encoder": "trsllava.compare.dual.model:DualEncoder",
     "rrsitr": "trsllava.compare.rrsitr.model:Rrsitr",
+    "chnr": "trsllava.compare.chnr.model:Chnr",
 }
 
 
