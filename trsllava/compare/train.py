@@ -1,9 +1,10 @@
 """Training from files to a finished run, and its evaluation."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from trsllava.compare import cache
 from trsllava.compare.backbone import load_backbone
 from trsllava.compare.curve import CURVE, write_curve
 from trsllava.compare.experiment import Experiment
-from trsllava.compare.features import Shapes
+from trsllava.compare.features import Read, Seen, Shapes
 from trsllava.compare.material import (
     cut_rows,
     global_only,
@@ -32,6 +33,9 @@ from trsllava.evaluation.datasets import TRAIN, Dataset
 from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.result import Result
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 log = logging.getLogger(__name__)
 
 
@@ -45,8 +49,25 @@ class Places:
     dataset: str | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A finished run's system and a split: ``rows`` (captions,) point into ``words``."""
+
+    run: Run
+    system: Any
+    dataset: Dataset
+    seen: Seen
+    words: Read
+    rows: NDArray[np.int64]
+
+
 def train_run(
-    experiment: Experiment, places: Places, out: Path, seed: int, noise: Path | None = None
+    experiment: Experiment,
+    places: Places,
+    out: Path,
+    seed: int,
+    noise: Path | None = None,
+    start: "Mapping[str, Tensor] | None" = None,
 ) -> Trained | None:
     """Train a system on a dataset's train split, or go on with a run that was killed.
 
@@ -62,6 +83,8 @@ def train_run(
         Of parameters, order, views and dropout.
     noise
         A noise file for the pairs outside the cut.
+    start
+        The state that the system begins in, as `prepared` gives it; drawn and prepared if None.
 
     Returns
     -------
@@ -91,6 +114,8 @@ def train_run(
         about = {"kind": found.kind, "rate": found.rate, "seed": found.seed, "wrong": found.wrong}
         pairs = found.apply(pairs)
     system = _fresh(experiment, backbone.shapes, seed)
+    if start is not None:
+        system.load_state_dict(start)
     shapes = backbone.shapes if system.local else global_only(backbone.shapes)
     name = dataset.name
     run = Run(experiment, seed, name, pairs.digest(), about, identity_of(backbone), shapes)
@@ -134,10 +159,31 @@ def train_run(
     return done
 
 
-def score_run(
-    folder: Path, places: Places, split: str | None
-) -> tuple[Dataset, NDArray[np.float32], Run]:
-    """Return a split, a finished run's scores on it (captions, images), and the run.
+def prepared(experiment: Experiment, places: Places, seed: int) -> "Mapping[str, Tensor]":
+    """Return the state of a system before its first step, from pairs without noise.
+
+    For systems whose `prepare` is long and depends on nothing that several runs differ in; it must
+    do nothing in that state.
+    """
+    backbone = load_backbone(experiment.backbone)
+    dataset = open_split(places.annotations, TRAIN, places.dataset)
+    system = _fresh(experiment, backbone.shapes, seed)
+    training, _ = material(
+        backbone,
+        dataset,
+        fitting_pairs(dataset),
+        places.images,
+        places.features,
+        experiment.training.views,
+        system.local,
+    )
+    system.prepare(training)
+    state: dict[str, Tensor] = system.state_dict()
+    return state
+
+
+def open_run(folder: Path, places: Places, split: str | None) -> Opened:
+    """Return a finished run's system and a split for it.
 
     Raises `InputError` if the run is not finished, or the backbone is another than it learnt with.
     """
@@ -160,18 +206,20 @@ def score_run(
     )
     texts, rows = distinct(dataset)
     words = cache.read(backbone, texts, places.features, tokens=system.local)
-    return dataset, score(system, found, words, rows), run
+    return Opened(run, system, dataset, found, words, rows)
 
 
 def evaluate_run(
     folder: Path, places: Places, split: str | None
 ) -> tuple[Dataset, NDArray[np.float32], Result]:
     """Measure a finished run as every other method is measured."""
-    dataset, scores, run = score_run(folder, places, split)
+    found = open_run(folder, places, split)
+    scores = score(found.system, found.seen, found.words, found.rows)
+    covered = np.ones(len(found.dataset.images), np.bool_)
     return (
-        dataset,
+        found.dataset,
         scores,
-        evaluate(dataset, scores, np.ones(len(dataset.images), np.bool_), run.label()),
+        evaluate(found.dataset, scores, covered, found.run.label()),
     )
 
 

@@ -120,6 +120,8 @@ def meta_phase(
                 told: Any = judge_loss(judge, real, fake, between, plan.penalty)
                 told.backward()
                 judging.step()
+    judging.zero_grad()  # nothing stays behind
+    coding.zero_grad()
     judge.eval()
     with torch.no_grad():
         found = [
