@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trsllava.compare.train import Places
 
 app = typer.Typer(
-    help="Train and measure systems to compare with: a dual encoder, RRSITR (extra: compare).",
+    help="Train and measure systems to compare with: dual encoder, RRSITR, CHNR (extra: compare).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +39,7 @@ FeaturesOption = Annotated[
 
 @app.command()
 def train(
-    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="dual-encoder or rrsitr.")],
+    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="dual-encoder, rrsitr or chnr.")],
     annotations: AnnotationsOption,
     images: ImagesOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The folder that the run fills.")],

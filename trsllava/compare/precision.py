@@ -6,9 +6,9 @@ expectation over all orders of the items of each tie (McSherry and Najork, ECIR 
 list), as are the recalls of `trsllava evaluate`.
 
 ``cut`` is average precision as it is usually defined at k: the precisions at the relevant ones
-among the first k places, added up and divided by min(k, relevant). ``deep`` is what CHNR's and
-DUCH's authors report as mAP@k: the precisions at the first k relevant items wherever they rank,
-again divided by min(k, relevant); it is never 0, for the list is read to its end if need be.
+among the first k places, added up and divided by min(k, relevant). ``deep`` is what CHNR's
+authors report as mAP@k: the precisions at the first k relevant items wherever they rank, again
+divided by min(k, relevant); it is never 0, for the list is read to its end if need be.
 """
 
 import numpy as np
