@@ -7,11 +7,14 @@
 
 trains what is missing in ``hashing/runs`` and writes ``rows.json``, ``table.md`` and ``table.png``
 after each run; typed again after a kill, it goes on. Training reads the train split, the figures
-are of the validation split's pictures, and nothing is chosen on them. The phase before the epochs
-is done once for each seed and code length: no weighting and no noise changes it.
+are of the validation split's pictures, and nothing is chosen on them. As in the paper, one caption
+of each picture is learnt from: with all five, those that stay right outvote the wrong ones. The
+phase before the epochs is done once for each seed and code length: no weighting and no noise
+changes it.
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import sys
@@ -32,7 +35,7 @@ from trsllava.compare.chnr.figures import (
 )
 from trsllava.compare.chnr.loss import WEIGHTINGS
 from trsllava.compare.chnr.report import Cell, Measured, markdown, picture
-from trsllava.compare.experiment import Experiment, read_experiment, shipped
+from trsllava.compare.experiment import Experiment, read_experiment
 from trsllava.compare.material import material, open_split
 from trsllava.compare.noise import OTHER_CLASS, RATES, make_noise, read_noise, write_noise
 from trsllava.compare.pairs import fitting_pairs, trusted
@@ -40,6 +43,7 @@ from trsllava.compare.runs import read_run
 from trsllava.compare.train import Places, open_run, prepared, train_run
 from trsllava.errors import MissingExtra, TrsllavaError
 from trsllava.evaluation.datasets import TRAIN
+from trsllava.resources import find
 from trsllava.store.files import publish
 
 SPLIT = "val"
@@ -61,7 +65,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     places = Places(given.annotations, given.images, given.features or given.out / "features")
     try:
-        experiment = read_experiment(shipped("chnr"), "chnr")
+        experiment = read_experiment(find("pipelines/compare/hashing.toml"), "chnr")
         make_table(experiment, places, given.out, plan(given.seeds))
     except TrsllavaError as error:
         sys.exit(f"error: {error}")
@@ -80,6 +84,7 @@ def make_table(
     experiment: Experiment, places: Places, out: Path, cells: Sequence[Cell]
 ) -> list[Measured]:
     """Do the runs that are not done, write the tables, and return what there is."""
+    places = replace(places, annotations=write_annotations(places, out / "annotations.json"))
     write_noises(places, out / "noise", {cell.rate for cell in cells})
     rows: list[Measured] = []
     begun: tuple[int, int] | None = None
@@ -101,6 +106,30 @@ def make_table(
             rows.append(read_row(path))
     write_tables(out, rows, places)
     return rows
+
+
+def write_annotations(places: Places, path: Path) -> Path:
+    """Write annotations with one caption of each train picture, drawn by the digest of its name.
+
+    The pictures of the validation split keep all of theirs.
+    """
+    images = []
+    for split in (TRAIN, SPLIT):
+        dataset = open_split(places.annotations, split, places.dataset)
+        captions: list[list[str]] = [[] for _ in dataset.images]
+        for caption, owner in zip(dataset.captions, dataset.owner, strict=True):
+            captions[owner].append(caption)
+        for image, own in zip(dataset.images, captions, strict=True):
+            kept = own if split == SPLIT else [own[_number(image) % len(own)]]
+            sentences = [{"raw": caption} for caption in kept]
+            images.append({"filename": image, "split": split, "sentences": sentences})
+    body = {"dataset": dataset.name, "images": images}
+    publish(path, json.dumps(body, ensure_ascii=False).encode())
+    return path
+
+
+def _number(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16)
 
 
 def experiment_of(experiment: Experiment, cell: Cell) -> Experiment:
