@@ -15,7 +15,7 @@ from trsllava.compare.noise import (
     read_noise,
     write_noise,
 )
-from trsllava.compare.pairs import CUT, cut_of, fitting_pairs, in_cut
+from trsllava.compare.pairs import CUT, TRUSTED, cut_of, fitting_pairs, in_cut, one_in, trusted
 from trsllava.errors import InputError, StoreDamaged
 from trsllava.store.files import seal
 
@@ -63,7 +63,33 @@ def test_captions_of_another_class_are_nested_over_the_rates(pairs):
             own, other = (pairs.classes[pairs.image[n]] for n in (row, source))
             assert own != other
         before = now
-    assert len(before) / len(pairs) == pytest.approx(0.5, abs=0.1)
+    assert len(before) / (~trusted(pairs)).sum() == pytest.approx(0.5, abs=0.1)
+
+
+def test_trusted_pictures_keep_their_captions_under_other_class_noise_alone(pairs):
+    fifth = trusted(pairs)
+    names = {pairs.images[n] for n in pairs.image[fifth]}
+    assert names
+    assert not names & {pairs.images[n] for n in pairs.image[~fifth]}
+    for rate in RATES[OTHER_CLASS]:
+        noise = make_noise(pairs, OTHER_CLASS, rate)
+        assert len(noise.rows)
+        assert (noise.apply(pairs).text[fifth] == pairs.text[fifth]).all()
+    # RRSITR's protocol knows nothing of them.
+    assert fifth[make_noise(pairs, PERMUTED, 0.8).rows].any()
+
+
+def test_names_are_drawn_by_their_digest_alone():
+    names = [f"airport_{n}.jpg" for n in range(2000)]
+    by_part = [one_in(TRUSTED, names, part) for part in range(3)]
+    for drawn in by_part:
+        assert drawn.mean() == pytest.approx(1 / TRUSTED, abs=0.03)
+    # Independent of each other, so that a fifth of the cut's complement is a fifth.
+    both = by_part[0] & by_part[1]
+    assert both.mean() == pytest.approx(1 / TRUSTED**2, abs=0.015)
+    assert (one_in(TRUSTED, names[::-1], 1) == by_part[1][::-1]).all()
+    # SHA-256 of "abc" begins ba7816bf 8f01cfea: by 5 they leave 4 and 0.
+    assert [one_in(5, ["abc"], part)[0] for part in (0, 1)] == [False, True]
 
 
 def test_noise_is_the_same_wherever_it_is_made(pairs):

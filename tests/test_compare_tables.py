@@ -4,16 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from compare_kit import TinyBackbone, paint
+from compare_kit import paint, see_tiny
 
 torch = pytest.importorskip("torch", reason="training needs the extra compare")
 pytest.importorskip("safetensors", reason="training needs the extra compare")
 
-import trsllava.compare.train as training  # noqa: E402
 from trsllava.compare.experiment import parse_experiment  # noqa: E402
 from trsllava.compare.margin import margin, outcomes  # noqa: E402
-from trsllava.compare.material import mean_recall, open_split  # noqa: E402
-from trsllava.compare.train import Places  # noqa: E402
+from trsllava.compare.material import Places, mean_recall, open_split  # noqa: E402
 from trsllava.errors import UsageError  # noqa: E402
 from trsllava.resources import load_script  # noqa: E402
 
@@ -83,7 +81,7 @@ def tiny(system, **settings):
 
 
 def test_the_table_of_noise_trains_once_measures_and_draws(places, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "load_backbone", lambda settings: TinyBackbone())
+    see_tiny(monkeypatch)
     torch.set_num_threads(1)
     arms = [
         tables.Arm("plain-00", tiny("dual-encoder"), 0.0, None),

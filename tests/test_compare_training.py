@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from compare_kit import CHANCE, TinyBackbone, paint
+from compare_kit import CHANCE, TinyBackbone, paint, see_tiny
 
 torch = pytest.importorskip("torch", reason="training needs the extra compare")
 pytest.importorskip("safetensors", reason="training needs the extra compare")
@@ -16,28 +16,34 @@ from trsllava.compare.experiment import (  # noqa: E402
     read_experiment,
     shipped,
 )
-from trsllava.compare.material import open_split  # noqa: E402
+from trsllava.compare.material import Places, open_split  # noqa: E402
 from trsllava.compare.noise import PERMUTED, make_noise, write_noise  # noqa: E402
-from trsllava.compare.pairs import distinct, fitting_pairs  # noqa: E402
+from trsllava.compare.opened import evaluate_run, open_run  # noqa: E402
+from trsllava.compare.pairs import fitting_pairs  # noqa: E402
 from trsllava.compare.system import SYSTEMS  # noqa: E402
 from trsllava.compare.table import Figure, table, table_lines  # noqa: E402
-from trsllava.compare.train import Places, evaluate_run, train_run  # noqa: E402
+from trsllava.compare.train import train_run  # noqa: E402
 from trsllava.compare.trainer import pace  # noqa: E402
 from trsllava.errors import InputError, StoreDamaged, TrsllavaError, UsageError  # noqa: E402
 
 FACTOR = 4  # times chance, which every tiny system must reach
-SMALL = {"hidden": 32, "ridge": 10.0, "drop": 0.0, "text_drop": 0.0}
+HEADS = {"hidden": 32, "ridge": 10.0, "drop": 0.0, "text_drop": 0.0}
+SMALL = {
+    "dual-encoder": HEADS,
+    "rrsitr": {**HEADS, "width": 8},
+    "msa": {**HEADS, "width": 8, "attention_heads": 2},
+    "chnr": {"hidden": 64, "judge_hidden": 16, "meta_epochs": 2, "meta_batch": 16},
+}
 
 
 def experiment(system="dual-encoder", epochs=6, views=1, **settings):
     """The experiment that ships, made small."""
-    more = {"msa": {"width": 8, "attention_heads": 2}, "rrsitr": {"width": 8}}.get(system, {})
     body = {
         "name": system,
         "title": system,
         "backbone": {"name": "tiny"},
         "training": {"epochs": epochs, "batch": 32, "rate": 0.003, "warmup": 5, "views": views},
-        "system": {**SMALL, **more, **settings},
+        "system": {**SMALL[system], **settings},
         "paper": {"methods": ["RRSITR (0% noise)"], "differs": "everything"},
     }
     return parse_experiment(body, system, "here")
@@ -45,7 +51,7 @@ def experiment(system="dual-encoder", epochs=6, views=1, **settings):
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(training, "load_backbone", lambda settings: TinyBackbone())
+    see_tiny(monkeypatch)
     torch.set_num_threads(1)
 
 
@@ -171,10 +177,10 @@ def test_unfinished_and_damaged_runs_are_named(places, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="holds no run"):
         evaluate_run(tmp_path / "run", places, "val")
     train_run(experiment(epochs=1), places, tmp_path / "run", 0)
-    monkeypatch.setattr(training, "load_backbone", lambda settings: TinyBackbone("2"))
+    monkeypatch.setattr("trsllava.compare.opened.load_backbone", lambda settings: TinyBackbone("2"))
     with pytest.raises(InputError, match=r"other features \(revision differ"):
         evaluate_run(tmp_path / "run", places, "val")
-    monkeypatch.setattr(training, "load_backbone", lambda settings: TinyBackbone())
+    see_tiny(monkeypatch)
     (tmp_path / "run" / "weights.safetensors").write_bytes(b"nothing")
     with pytest.raises(StoreDamaged, match="weights"):
         evaluate_run(tmp_path / "run", places, "val")
@@ -226,28 +232,22 @@ def test_views_are_averaged(places, tmp_path):
     import numpy as np
 
     from trsllava.compare.material import score
-    from trsllava.compare.runs import load_weights
-    from trsllava.compare.train import score_run
 
     folder = tmp_path / "run"
     train_run(experiment(epochs=2, views=4), places, folder, 0)
-    dataset, both, run = score_run(folder, places, "val", views=2)
-    system = training._fresh(run.experiment, run.shapes, 0)
-    load_weights(folder, system)
-    texts, rows = distinct(dataset)
-    words = cache.read(TinyBackbone(), texts, places.features, tokens=False)
+    opened = open_run(folder, places, "val", views=2)
     each = [
         score(
-            system,
-            cache.seen(TinyBackbone(), places.images, dataset.images, view, places.features),
-            words,
-            rows,
+            opened.system,
+            cache.seen(TinyBackbone(), places.images, opened.dataset.images, view, places.features),
+            opened.words,
+            opened.rows,
         )
         for view in cache.VIEWS[:2]
     ]
     assert not np.array_equal(*each)
-    np.testing.assert_allclose(both, (each[0] + each[1]) / 2, rtol=1e-5)
-    np.testing.assert_array_equal(score_run(folder, places, "val")[1], each[0])
+    np.testing.assert_allclose(opened.scores(), (each[0] + each[1]) / 2, rtol=1e-5)
+    np.testing.assert_array_equal(open_run(folder, places, "val").scores(), each[0])
 
 
 @pytest.mark.parametrize("system", sorted(SYSTEMS))

@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 
 from trsllava.compare.experiment import Experiment, read_experiment, shipped
 from trsllava.compare.margin import Margin, margin, outcomes
-from trsllava.compare.material import open_split
+from trsllava.compare.material import Places, open_split
 from trsllava.compare.noise import PERMUTED, make_noise, write_noise
+from trsllava.compare.opened import evaluate_run
 from trsllava.compare.pairs import fitting_pairs
 from trsllava.compare.runs import TRAINED, write_evaluation
 from trsllava.compare.table import Row
 from trsllava.compare.table import table as rows_of
-from trsllava.compare.train import Places, evaluate_run, train_run
+from trsllava.compare.train import train_run
 from trsllava.errors import TrsllavaError, UsageError
 from trsllava.store.files import publish
 

@@ -9,10 +9,10 @@ from trsllava.cli.options import JsonOption
 from trsllava.cli.show import as_json, data, note, resumable
 
 if TYPE_CHECKING:
-    from trsllava.compare.train import Places
+    from trsllava.compare.material import Places
 
 app = typer.Typer(
-    help="Train and measure systems to compare with: a dual encoder, MSA, RRSITR (extra: compare).",
+    help="Train and measure systems to compare with: RRSITR, MSA, CHNR ... (extra: compare).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +39,9 @@ FeaturesOption = Annotated[
 
 @app.command()
 def train(
-    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="dual-encoder, msa or rrsitr.")],
+    system: Annotated[
+        str, typer.Argument(metavar="SYSTEM", help="dual-encoder, rrsitr, msa or chnr.")
+    ],
     annotations: AnnotationsOption,
     images: ImagesOption,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The folder that the run fills.")],
@@ -98,8 +100,8 @@ def evaluate(
 ) -> None:
     """Measure a finished run, as `trsllava evaluate` measures an archive."""
     _needs_torch()
+    from trsllava.compare.opened import evaluate_run
     from trsllava.compare.runs import write_evaluation
-    from trsllava.compare.train import evaluate_run
     from trsllava.evaluation.table import text_table
 
     places = _places(annotations, images, features, run, dataset)
@@ -150,7 +152,7 @@ def _needs_torch() -> None:
 def _places(
     annotations: Path, images: Path, features: Path | None, run: Path, dataset: str | None
 ) -> "Places":
-    from trsllava.compare.train import Places
+    from trsllava.compare.material import Places
 
     kept = features or run.absolute().parent / "features"
     return Places(annotations, images, kept, dataset)

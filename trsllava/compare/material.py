@@ -1,7 +1,7 @@
 """From annotations, pictures and a backbone to what a system reads."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,16 @@ from trsllava.compare.pairs import Pairs, distinct, in_cut
 from trsllava.evaluation.annotations import read_entries
 from trsllava.evaluation.cards import KNOWN, OWN
 from trsllava.evaluation.datasets import Dataset, read_dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a dataset is, and where features of it are kept."""
+
+    annotations: Path
+    images: Path
+    features: Path
+    dataset: str | None = None
 
 
 def open_split(annotations: Path, split: str | None, dataset: str | None = None) -> Dataset:

@@ -6,7 +6,8 @@ rates in that order, so the noise of one rate depends on none but those below it
 
 ``other-class`` (CHNR, arXiv 2202.13117): each pair whose picture has a known class gets, with a
 probability of 0.05 to 0.5, the caption of a random picture of another class. Rates are nested: what
-is wrong at one is wrong, in the same way, at all higher ones.
+is wrong at one is wrong, in the same way, at all higher ones. The pairs of trusted pictures
+(`pairs.trusted`) stay clean, as the paper's method presumes.
 
 A file names rows of the pairs, no caption, and the digest of the pairs. What is read is compared
 with what the same kind, rate and seed make again.
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trsllava.compare.pairs import Pairs
+from trsllava.compare.pairs import Pairs, trusted
 from trsllava.errors import InputError
 from trsllava.store.files import publish, seal, unseal
 
@@ -167,7 +168,7 @@ def _other_class(
     own = np.array([number[c] if c is not None else -1 for c in pairs.classes])[pairs.image]
     # Everything is drawn at once, so that a higher rate only adds to a lower one.
     lot, place = random.random_sample(len(pairs)), random.random_sample(len(pairs))
-    rows = np.flatnonzero((lot < rate) & (own >= 0)).astype(np.int64)
+    rows = np.flatnonzero((lot < rate) & (own >= 0) & ~trusted(pairs)).astype(np.int64)
     sources = np.empty_like(rows)
     for n in range(len(names)):
         mine = own[rows] == n

@@ -1,10 +1,12 @@
 """The pairs that are learnt from, and the cut of the train split that says when to stop.
 
 No other split is ever read by training. The cut is decided by the pictures' names alone, so every
-system, seed and noise rate stops on the same pictures; their captions stay as they are.
+system, seed and noise rate stops on the same pictures; their captions stay as they are. By names,
+too, a fifth of the rest is trusted: `trusted`.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +17,8 @@ from trsllava.evaluation.datasets import Dataset
 from trsllava.records import canonical_json
 
 CUT = 10  # one picture in so many stops the training and is not learnt from
+TRUSTED = 5  # one picture in so many of the others keeps its captions under other-class noise
+_CUT_PART, _TRUSTED_PART = 0, 1  # of a name's digest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +61,40 @@ def distinct(dataset: Dataset) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     return tuple(texts), np.array([place[text] for text in dataset.captions], np.int64)
 
 
+def one_in(count: int, names: Sequence[str], part: int) -> NDArray[np.bool_]:
+    """Return which names (n,) a digest draws as the one in ``count``.
+
+    Parameters
+    ----------
+    count
+        One name in so many is drawn, on average.
+    names
+        File names.
+    part
+        Which 32 bits of the SHA-256 decide, 0 to 7: draws by different parts are independent.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        The same for a name wherever it stands.
+    """
+    place = slice(8 * part, 8 * part + 8)
+    numbers = [int(hashlib.sha256(name.encode()).hexdigest()[place], 16) for name in names]
+    drawn: NDArray[np.bool_] = np.array(numbers, np.int64) % count == 0
+    return drawn
+
+
+def trusted(pairs: Pairs) -> NDArray[np.bool_]:
+    """Return which pairs (pairs,) other-class noise leaves alone: one picture in `TRUSTED`."""
+    return one_in(TRUSTED, pairs.images, _TRUSTED_PART)[pairs.image]
+
+
 def in_cut(dataset: Dataset) -> NDArray[np.bool_]:
     """Return which pictures (images,) are kept for stopping: one in `CUT`, by digest of the name.
 
     Raises `InputError` if there are too few pictures to keep any or to learn from any.
     """
-    numbers = [int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) for name in dataset.images]
-    cut: NDArray[np.bool_] = np.array(numbers) % CUT == 0
+    cut = one_in(CUT, dataset.images, _CUT_PART)
     if cut.all() or not cut.any():
         raise InputError(
             f"{dataset.name} {dataset.split} has {len(cut)} pictures, too few to keep one in {CUT} "

@@ -21,6 +21,7 @@ SYSTEMS = {
     "dual-encoder": "trsllava.compare.dual.model:DualEncoder",
     "msa": "trsllava.compare.msa.model:Msa",
     "rrsitr": "trsllava.compare.rrsitr.model:Rrsitr",
+    "chnr": "trsllava.compare.chnr.model:Chnr",
 }
 
 

@@ -1,19 +1,16 @@
-"""Training from files to a finished run, and its evaluation."""
+"""Training from files to a finished run."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from trsllava.compare import cache
 from trsllava.compare.backbone import load_backbone
 from trsllava.compare.curve import CURVE, write_curve
 from trsllava.compare.experiment import Experiment
-from trsllava.compare.features import Shapes
 from trsllava.compare.material import (
+    Places,
     cut_rows,
     global_only,
     identity_of,
@@ -23,38 +20,31 @@ from trsllava.compare.material import (
     score,
 )
 from trsllava.compare.noise import read_noise
-from trsllava.compare.pairs import cut_of, distinct, fitting_pairs
+from trsllava.compare.pairs import cut_of, fitting_pairs
 from trsllava.compare.runs import (
     TRAINED,
     Run,
     begin,
     finish,
-    load_weights,
-    read_run,
-    views_label,
 )
-from trsllava.compare.system import SYSTEMS, make_system
+from trsllava.compare.system import make_system
 from trsllava.compare.trainer import Trained, train
-from trsllava.errors import InputError, MissingExtra, UsageError
-from trsllava.evaluation.datasets import TRAIN, Dataset
-from trsllava.evaluation.evaluate import evaluate
-from trsllava.evaluation.result import Result
+from trsllava.errors import MissingExtra, UsageError
+from trsllava.evaluation.datasets import TRAIN
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where a dataset is, and where features of it are kept."""
-
-    annotations: Path
-    images: Path
-    features: Path
-    dataset: str | None = None
-
-
 def train_run(
-    experiment: Experiment, places: Places, out: Path, seed: int, noise: Path | None = None
+    experiment: Experiment,
+    places: Places,
+    out: Path,
+    seed: int,
+    noise: Path | None = None,
+    start: "Mapping[str, Tensor] | None" = None,
 ) -> Trained | None:
     """Train a system on a dataset's train split, or go on with a run that was killed.
 
@@ -70,6 +60,8 @@ def train_run(
         Of parameters, order, views and dropout.
     noise
         A noise file for the pairs outside the cut.
+    start
+        The state that the system begins in, as `prepared` gives it; drawn and prepared if None.
 
     Returns
     -------
@@ -98,7 +90,9 @@ def train_run(
         found = read_noise(noise, pairs)
         about = {"kind": found.kind, "rate": found.rate, "seed": found.seed, "wrong": found.wrong}
         pairs = found.apply(pairs)
-    system = _fresh(experiment, backbone.shapes, seed)
+    system = make_system(experiment.name, backbone.shapes, experiment.system, seed)
+    if start is not None:
+        system.load_state_dict(start)
     shapes = backbone.shapes if system.local else global_only(backbone.shapes)
     name = dataset.name
     run = Run(experiment, seed, name, pairs.digest(), about, identity_of(backbone), shapes)
@@ -142,74 +136,24 @@ def train_run(
     return done
 
 
-def score_run(
-    folder: Path, places: Places, split: str | None, views: int = 1
-) -> tuple[Dataset, NDArray[np.float32], Run]:
-    """Return a split, a finished run's scores on it, and the run.
+def prepared(experiment: Experiment, places: Places, seed: int) -> "Mapping[str, Tensor]":
+    """Return the state of a system before its first step, from pairs without noise.
 
-    Parameters
-    ----------
-    folder
-        The run.
-    places
-        The dataset.
-    split
-        Of the annotations; test if None.
-    views
-        How many of `cache.VIEWS` of each picture are scored and averaged, 1 to 4.
-
-    Returns
-    -------
-    tuple[Dataset, NDArray[np.float32], Run]
-        The scores are (captions, images).
-
-    Raises
-    ------
-    InputError
-        If the run is not finished, or the backbone is another than it learnt with.
+    For systems whose `prepare` is long and depends on nothing that several runs differ in; it must
+    do nothing in that state.
     """
-    run, _ = read_run(folder)
-    backbone = load_backbone(run.experiment.backbone)
-    now = identity_of(backbone)
-    if now != run.backbone:
-        changed = sorted(
-            key for key in {*now, *run.backbone} if now.get(key) != run.backbone.get(key)
-        )
-        raise InputError(
-            f"{folder} was trained on other features ({', '.join(changed)} differ); install what "
-            "it was trained with, or train again"
-        )
-    system = _fresh(run.experiment, run.shapes, run.seed)
-    load_weights(folder, system)
-    dataset = open_split(places.annotations, split, places.dataset)
-    texts, rows = distinct(dataset)
-    words = cache.read(backbone, texts, places.features, tokens=system.local)
-    scores = [
-        score(
-            system,
-            cache.seen(
-                backbone, places.images, dataset.images, view, places.features, maps=system.local
-            ),
-            words,
-            rows,
-        )
-        for view in cache.VIEWS[:views]
-    ]
-    return dataset, np.mean(scores, axis=0, dtype=np.float32), run
-
-
-def evaluate_run(
-    folder: Path, places: Places, split: str | None, views: int = 1
-) -> tuple[Dataset, NDArray[np.float32], Result]:
-    """Measure a finished run as every other method is measured; ``views`` as in `score_run`."""
-    dataset, scores, run = score_run(folder, places, split, views)
-    everywhere = np.ones(len(dataset.images), np.bool_)
-    method = run.label() + views_label(views)
-    return dataset, scores, evaluate(dataset, scores, everywhere, method)
-
-
-def _fresh(experiment: Experiment, shapes: Shapes, seed: int) -> Any:
-    """Return the system of an experiment with its parameters drawn."""
-    if experiment.name not in SYSTEMS:
-        raise UsageError(f"no system is called {experiment.name!r}; known are {', '.join(SYSTEMS)}")
-    return make_system(experiment.name, shapes, experiment.system, seed)
+    backbone = load_backbone(experiment.backbone)
+    dataset = open_split(places.annotations, TRAIN, places.dataset)
+    system = make_system(experiment.name, backbone.shapes, experiment.system, seed)
+    training, _ = material(
+        backbone,
+        dataset,
+        fitting_pairs(dataset),
+        places.images,
+        places.features,
+        experiment.training.views,
+        system.local,
+    )
+    system.prepare(training)
+    state: dict[str, Tensor] = system.state_dict()
+    return state
