@@ -4,7 +4,7 @@
 
 The folder holds rsicd/rsrt_val.jsonl (records of a VLM), rsicd/dataset_rsicd_trainval.json
 (five human captions an image) and rsicd/images. The records of one image in ten are swapped
-among each other, or of one record in ten one variant is another's.
+among each other, or only the last variants of these records are.
 """
 
 import json
@@ -61,7 +61,7 @@ draw = random.Random(1)
 swapped = draw.sample(sorted(texts), round(SHARE * len(texts)))
 given = dict(texts)
 for image, other in zip(swapped, swapped[1:] + swapped[:1], strict=True):
-    given[image] = [*texts[image][:-1], draw.choice(texts[other])] if VARIANTS else texts[other]
+    given[image] = [*texts[image][:-1], texts[other][-1]] if VARIANTS else texts[other]
 with tempfile.TemporaryDirectory() as name:
     file = Path(name) / "records.jsonl"
     file.write_text(
