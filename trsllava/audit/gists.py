@@ -152,8 +152,8 @@ class Vectors:
             stored = self._file("texts", place.segment)
             rows = None if stored is None else slice(*stored[1][place.row : place.row + 2])
             found.append(None if stored is None else stored[0][rows].astype(np.float32))
-        if self.encoder is not None:
-            new = [n for n, vectors in enumerate(found) if vectors is None]
+        new = [n for n, vectors in enumerate(found) if vectors is None]
+        if self.encoder is not None and new:
             encoded = self.encoder.encode([text.text for n in new for text in texts[n]])
             ends = np.cumsum([len(texts[n]) for n in new], dtype=np.int64)
             for n, vectors in zip(new, np.split(encoded, ends[:-1]), strict=True):
