@@ -13,7 +13,7 @@ better as chance has it. Three such shares are taken:
   neighbourhoods: the least of all, so that whatever backs a variant clears it.
 
 What they add to the score of a record: picture and neighbours 0.9 times the cube of twice their
-mean, all of it from one half on; the variant nothing up to 0.2 and half from 0.5 on, by the square.
+mean, all of it from one half on; the variant nothing up to 0.2 and from there on evenly to 0.6.
 """
 
 import heapq
@@ -32,7 +32,7 @@ LEAST_OTHERS = 10
 _NEAREST = 20  # records that make a neighbourhood, of few at most a tenth of all
 _ROUNDING = 1e-6
 _TELLING = 0.1  # a share that is worth saying
-_ORDINARY, _CHANCE = 0.2, 0.5  # the share of a variant that says nothing, and everything
+_ORDINARY = 0.2  # the share of a variant that says nothing yet
 
 _Floats = NDArray[np.float32]
 
@@ -58,10 +58,10 @@ class Agreement:
         """What the record's score is made of, each 0 to 1."""
         shares = [share for share in (self.picture, self.neighbours) if share is not None]
         doubt = sum(shares) / len(shares) if shares else 0.0
-        odd = ((self.variant or 0.0) - _ORDINARY) / (_CHANCE - _ORDINARY)
+        odd = max(0.0, (self.variant or 0.0) - _ORDINARY) / (1 - _ORDINARY)
         return {
             "picture": 0.9 * min(1.0, 2 * doubt) ** 3,
-            "variants": 0.5 * min(1.0, max(0.0, odd)) ** 2,
+            "variants": 0.6 * odd,
         }
 
     @property
