@@ -39,7 +39,8 @@ def lines_of(annotations: Path) -> Iterator[str]:
         own = captions.setdefault(entry.filename, [])
         own += [text.strip() for text, _ in entry.captions if text.strip()]
     for image, own in captions.items():
-        yield json.dumps({"image": image, "variants": [{"caption": text} for text in own]})
+        if own:
+            yield json.dumps({"image": image, "variants": [{"caption": text} for text in own]})
 
 
 def audit(annotations: Path, images: Path | None, out: Path, top: int) -> list[Suspicion]:

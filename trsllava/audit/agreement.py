@@ -172,8 +172,9 @@ class Sample:
         own, text = gist.variants, gist.variants[at : at + 1]
         rest = unit(own.sum(axis=0) - own[at])
         around = self._near(rest, self._centres, others)
-        one = _better(text, rest, self._centres[others])
-        other = _better(text, around, self._around[others])
+        # A record of equal texts is no better: many may rightly say the same.
+        one = _better(text, rest, self._centres[others], tie=0.0)
+        other = _better(text, around, self._around[others], tie=0.0)
         return float(min(one[0], other[0]))
 
     def _near(self, own: _Floats, keys: _Floats, among: NDArray[np.bool_]) -> _Floats:
@@ -184,11 +185,11 @@ class Sample:
         return unit(self._centres[nearest].sum(axis=0))
 
 
-def _better(texts: _Floats, own: _Floats, others: _Floats) -> NDArray[np.float64]:
+def _better(texts: _Floats, own: _Floats, others: _Floats, tie: float = 0.5) -> NDArray[np.float64]:
     """Return for each text which share of the others it fits better than its own."""
     lead = texts @ others.T - (texts @ own)[:, None]
     tied = np.abs(lead) < _ROUNDING  # a picture of equal bytes, for example
-    return np.asarray(np.where(tied, 0.5, lead > 0).mean(axis=1), np.float64)
+    return np.asarray(np.where(tied, tie, lead > 0).mean(axis=1), np.float64)
 
 
 def add_agreements(found: Iterable[Suspicion], told: Iterable[Agreement]) -> list[Suspicion]:
