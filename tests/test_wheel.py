@@ -53,6 +53,7 @@ def test_the_wheel_holds_data_models_and_licences_and_stays_small(wheel):
         "trsllava/models/light/eye.onnx",
         "trsllava/models/light/writer.onnx",
         "trsllava/models/minilm/model.onnx",
+        "trsllava/audit/page.html",
         "trsllava/search/page.html",
         "trsllava/_bundled/datasets/query_bank.txt",
         "trsllava/_bundled/datasets/sample_archive.py",

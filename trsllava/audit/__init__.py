@@ -1,1 +1,1 @@
-"""Records that look wrong: repeated texts and stock phrases, found without torch."""
+"""Records that look wrong: texts that repeat, or that agree with nothing; found without torch."""

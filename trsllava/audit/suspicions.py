@@ -1,4 +1,4 @@
-"""Records that look wrong, worst first, told by their texts alone.
+"""Records that look wrong, worst first, told by the words of their texts alone.
 
 Three things are looked for, and each gives a number from 0 to 1:
 
@@ -14,8 +14,9 @@ The score is 1 minus the product of what each leaves of 1. Pictures that are ali
 like texts, which no audit of texts can tell from a model that did not look.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,17 +28,29 @@ from trsllava.audit.words import Texts, read_texts
 from trsllava.records import Record
 
 LEAST = 0.05  # a score below is not worth a look
-_WORTH_SAYING = 0.01
+WORTH_SAYING = 0.01
+_PARTS = ("repeats", "stock", "own")
 _LONG = 8  # words that are seldom the right ones for two pictures
 
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """Why the record of an image looks wrong, and how much (0 to 1)."""
+    """Why the record of an image looks wrong, and how much (0 to 1).
+
+    ``parts`` are what the score is made of, by name: it is 1 minus the product of what each
+    leaves of 1.
+    """
 
     image: str
     score: float
     reasons: tuple[str, ...]
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+def joined(image: str, parts: Mapping[str, float], reasons: Sequence[str]) -> Suspicion:
+    """Make a suspicion of its parts."""
+    score = round(1 - math.prod(1 - part for part in parts.values()), 4)
+    return Suspicion(image, score, tuple(reasons), dict(parts))
 
 
 def audit(records: Iterable[Record], same: Mapping[str, str] | None = None) -> list[Suspicion]:
@@ -72,7 +85,7 @@ def audit(records: Iterable[Record], same: Mapping[str, str] | None = None) -> l
     own = _own_repeats(texts, labels)
     parts = np.stack([repeats.score, _stock_score(stock.share, repeats.alone), own.score])
     scores = np.round(1 - np.prod(1 - parts, axis=0), 4)
-    told = parts >= _WORTH_SAYING
+    told = parts >= WORTH_SAYING
     found = []
     for at in np.flatnonzero(scores >= LEAST).tolist():
         reasons = (
@@ -81,7 +94,9 @@ def audit(records: Iterable[Record], same: Mapping[str, str] | None = None) -> l
             _say_own(texts, at, own),
         )
         said = tuple(reason for reason, tell in zip(reasons, told[:, at], strict=True) if tell)
-        found.append(Suspicion(texts.images[at], float(scores[at]), said))
+        found.append(
+            joined(texts.images[at], dict(zip(_PARTS, parts[:, at].tolist(), strict=True)), said)
+        )
     return sorted(found, key=lambda suspicion: (-suspicion.score, suspicion.image))
 
 

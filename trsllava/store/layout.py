@@ -10,6 +10,8 @@
                                          record a line, sorted by image id
     records/<set>/<name>.offsets.json    its sidecar: the ids and where their lines begin
     bad-lines/<number>.jsonl             journal lines: what a commit could not read, and why
+    bad-lines/<number>-<set>.records.jsonl    records of a set that a commit took out of search, in
+                                         the form that an import reads
     journal/<key>.journal                an import that is not finished
     intake/<name>.jsonl                  an intake: a header line, then one image a line, as
                                          `trsllava.images` found it, cut in lots
@@ -48,6 +50,7 @@ from typing import Any, Self
 VERSION = 1
 SEGMENT_RECORDS = 4096
 IMPORTED = "imported"
+RECORDS_KEPT = ".records.jsonl"  # how the name of a file of records ends that an audit set aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ class Layout:
 
     @property
     def bad_lines(self) -> Path:
-        """The folder of the lines that imports could not read."""
+        """The folder of the lines that imports could not read, and of records set aside."""
         return self.root / "bad-lines"
 
     def segment(self, ref: SegmentRef) -> Path:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from trsllava.store.view import View
 
+AUDITED = "audit: "  # how a reason begins that an audit gave
+
 
 class Quarantined(NamedTuple):
-    """An image without a record; ``reason`` is one word or an import's sentence."""
+    """An image without a record; ``reason`` is one word, ``detail`` says it in a sentence."""
 
     image: str
     reason: str
@@ -18,7 +20,7 @@ class Quarantined(NamedTuple):
 def quarantined_images(view: View) -> Iterator[Quarantined]:
     """Yield the images that have no record, with the captioner's own words where they are kept."""
     for image, why in view.refused.items():
-        yield Quarantined(image, "import", why)
+        yield Quarantined(image, "audit" if why.startswith(AUDITED) else "import", why)
     for lot in view.lots:
         if lot.manifest is None or not lot.manifest.quarantined:
             continue
