@@ -37,7 +37,7 @@ from trsllava.compare.chnr.report import Cell, Measured, markdown, picture
 from trsllava.compare.experiment import Experiment, read_experiment
 from trsllava.compare.material import material, open_split
 from trsllava.compare.noise import OTHER_CLASS, RATES, make_noise, read_noise, write_noise
-from trsllava.compare.pairs import fitting_pairs, trusted
+from trsllava.compare.pairs import fitting_pairs, in_cut, trusted
 from trsllava.compare.runs import read_run
 from trsllava.compare.train import Places, open_run, prepared, train_run
 from trsllava.errors import MissingExtra, TrsllavaError
@@ -108,9 +108,10 @@ def make_table(
 
 
 def write_annotations(places: Places, path: Path) -> Path:
-    """Write annotations with one caption of each train picture, drawn by the digest of its name.
+    """Write annotations with one caption of each picture that is learnt from.
 
-    The pictures of the validation split keep all of theirs.
+    It is drawn by the digest of the picture's name. The pictures of the cut and of the validation
+    split keep all of theirs.
     """
     images = []
     for split in (TRAIN, SPLIT):
@@ -118,8 +119,9 @@ def write_annotations(places: Places, path: Path) -> Path:
         captions: list[list[str]] = [[] for _ in dataset.images]
         for caption, owner in zip(dataset.captions, dataset.owner, strict=True):
             captions[owner].append(caption)
-        for image, own in zip(dataset.images, captions, strict=True):
-            kept = own if split == SPLIT else [own[_number(image) % len(own)]]
+        learnt = ~in_cut(dataset) & (split == TRAIN)
+        for image, own, one in zip(dataset.images, captions, learnt, strict=True):
+            kept = [own[_number(image) % len(own)]] if one else own
             sentences = [{"raw": caption} for caption in kept]
             images.append({"filename": image, "split": split, "sentences": sentences})
     body = {"dataset": dataset.name, "images": images}
