@@ -31,7 +31,7 @@ from trsllava.compare.material import (  # noqa: E402
 )
 from trsllava.compare.noise import OTHER_CLASS, make_noise, write_noise  # noqa: E402
 from trsllava.compare.opened import open_run  # noqa: E402
-from trsllava.compare.pairs import fitting_pairs, trusted  # noqa: E402
+from trsllava.compare.pairs import fitting_pairs, in_cut, trusted  # noqa: E402
 from trsllava.compare.system import make_system  # noqa: E402
 from trsllava.compare.train import prepared, train_run  # noqa: E402
 from trsllava.errors import InputError  # noqa: E402
@@ -295,12 +295,10 @@ def test_the_tiny_tables_beat_chance_and_are_resumed(places, tmp_path, monkeypat
             assert found.cut > 1.5 * chance["cut"], row.cell
             assert found.deep > 1.1 * chance["deep"], row.cell
     assert [row.separation is None for row in rows] == [True] * (len(rows) - 1) + [False]
-    one = json.loads((tmp_path / "annotations.json").read_text())["images"]
-    lengths = {
-        split: {len(i["sentences"]) for i in one if i["split"] == split}
-        for split in ("train", "val")
-    }
-    assert lengths == {"train": {1}, "val": {2}}
+    dataset = open_split(tmp_path / "annotations.json", "train")
+    counts = np.bincount(dataset.owner)
+    assert set(counts[~in_cut(dataset)]) == {1}
+    assert set(counts[in_cut(dataset)]) == {2}
     page = (tmp_path / "table.md").read_text()
     assert page.count("| `nw` |") == 2
     assert page.count("±") == 2 * 2 * 2  # definitions, directions, rates with two seeds

@@ -38,7 +38,7 @@ from trsllava.compare.experiment import Experiment, read_experiment
 from trsllava.compare.material import Places, material, open_split
 from trsllava.compare.noise import OTHER_CLASS, RATES, make_noise, read_noise, write_noise
 from trsllava.compare.opened import open_run
-from trsllava.compare.pairs import fitting_pairs, trusted
+from trsllava.compare.pairs import fitting_pairs, in_cut, trusted
 from trsllava.compare.runs import read_run
 from trsllava.compare.train import prepared, train_run
 from trsllava.errors import MissingExtra, TrsllavaError
@@ -109,9 +109,10 @@ def make_table(
 
 
 def write_annotations(places: Places, path: Path) -> Path:
-    """Write annotations with one caption of each train picture, drawn by the digest of its name.
+    """Write annotations with one caption of each picture that is learnt from.
 
-    The pictures of the validation split keep all of theirs.
+    It is drawn by the digest of the picture's name. The pictures of the cut and of the validation
+    split keep all of theirs.
     """
     images = []
     for split in (TRAIN, SPLIT):
@@ -119,8 +120,9 @@ def write_annotations(places: Places, path: Path) -> Path:
         captions: list[list[str]] = [[] for _ in dataset.images]
         for caption, owner in zip(dataset.captions, dataset.owner, strict=True):
             captions[owner].append(caption)
-        for image, own in zip(dataset.images, captions, strict=True):
-            kept = own if split == SPLIT else [own[_number(image) % len(own)]]
+        learnt = ~in_cut(dataset) & (split == TRAIN)
+        for image, own, one in zip(dataset.images, captions, learnt, strict=True):
+            kept = [own[_number(image) % len(own)]] if one else own
             sentences = [{"raw": caption} for caption in kept]
             images.append({"filename": image, "split": split, "sentences": sentences})
     body = {"dataset": dataset.name, "images": images}
