@@ -227,8 +227,10 @@ def test_neither_pictures_nor_texts_nor_vectors_are_held(tmp_path, eye, monkeypa
                 gc.collect()  # pictures that refer to themselves stay until then
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    a_record = (peaks[2] - peaks[1]) / 400  # its id and place, which a view holds in any case
-    assert a_record < 500
+    # A view holds its id and place in any case, and garbage comes and goes; texts and vectors of a
+    # record would take 23,000 bytes.
+    a_record = (peaks[2] - peaks[1]) / 400
+    assert a_record < 1500
 
 
 def run(*arguments):
