@@ -7,7 +7,7 @@
 
 trains what is missing in ``hashing/runs`` and writes ``rows.json``, ``table.md`` and ``table.png``
 after each run; typed again after a kill, it goes on. Training reads the train split, the figures
-are of the validation split's pictures, and nothing is chosen on them. As in the paper, one caption
+are of the validation split's pictures, and no epoch is chosen on them. As in the paper, one caption
 of each picture is learnt from; with all five, noise hardly harms. The phase before the epochs is
 done once for each seed and code length: no weighting and no noise changes it.
 """

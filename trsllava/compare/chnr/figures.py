@@ -2,7 +2,7 @@
 
 A fifth of a split's pictures that carry a class, by digest of the name, are queries; the rest is
 the database (10 % and 40 % of all pictures in the paper's own split). Relevant is what is of the
-query's class. Nothing is chosen on these figures.
+query's class.
 """
 
 from dataclasses import dataclass
