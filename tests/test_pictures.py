@@ -92,7 +92,7 @@ def test_what_must_not_be_seen_lowers_the_images_that_show_it(tmp_path, encoder,
     store = give(tmp_path, COLOURS, line=same_line)
     build_index(store, encoder, eye=eye)
     plain = {hit.image: hit.score for hit in ask(store, encoder, "field")}
-    less = {hit.image: hit.score for hit in ask(store, encoder, "field", without="blue")}
+    less = {hit.image: hit.score for hit in ask(store, encoder, "field", without=("blue",))}
     for image, colour in COLOURS.items():
         assert (less[image] < plain[image]) == (colour == "blue")
 

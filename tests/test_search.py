@@ -74,8 +74,63 @@ def test_a_query_that_names_an_absence_is_asked_as_typed_with_a_hint(make):
     archive = open_archive(make(lines(FIELDS), lines({"h.jpg": "a harbour with ships"})).root)
     notes = archive.answer(Query("a harbour without ships")).notes
     assert any("trsllava query 'a harbour' --not ships" in note for note in notes)
-    for query in (Query("a harbour", without="ships"), Query("a harbour that ships left, empty")):
+    for query in (
+        Query("a harbour", without=("ships",)),
+        Query("a harbour that ships left, empty"),
+    ):
         assert not any("--not" in note for note in archive.answer(query).notes)
+
+
+def test_by_words_alone_an_image_that_has_all_of_the_query_answers(make):
+    # Long texts and common words keep BM25 low; the limit is measured on longer queries.
+    texts = {f"{n:02}.jpg": f"a plain red field with number {n} beside a road" for n in range(50)}
+    texts |= {f"p{n}.jpg": f"a pond with number {n} among trees and houses" for n in range(30)}
+    archive = open_archive(make(lines(texts)).root)
+    answer = archive.answer(Query("pond", mode="lexical", top=50))
+    assert [hit.image[0] for hit in answer.hits if not hit.weak] == ["p"] * 30
+    narrow = archive.answer(Query("pond", mode="lexical", top=50, min_score=0.5))
+    assert [hit.score for hit in narrow.hits] == [hit.score for hit in answer.hits[:30]]
+    assert all(hit.weak for hit in archive.answer(Query("zebra", mode="lexical")).hits)
+
+
+def test_a_query_in_another_script_is_answered_by_its_words_with_a_note(make):
+    texts = {f"{n}.jpg": word + " 的航拍图" for n, word in enumerate(("学校", "河流", "港口"))}
+    archive = open_archive(make(lines(texts), lines(FIELDS)).root)
+    for image, word in (("0.jpg", "学校"), ("1.jpg", "河流"), ("2.jpg", "港口")):
+        answer = archive.answer(Query(word))
+        assert answer.hits[0].image == image
+        assert answer.hits[0].explanation.meaning == 0
+        assert any("by its words alone" in note for note in answer.notes)
+    notes = archive.answer(Query("学校", mode="dense")).notes
+    assert any("--mode lexical" in note for note in notes)
+
+
+def test_several_things_must_not_be_there(make):
+    texts = {
+        "a.jpg": "a harbour with ships",
+        "b.jpg": "a harbour with cranes",
+        "c.jpg": "a harbour",
+    }
+    archive = open_archive(make(lines(texts), lines(FIELDS)).root)
+    both = archive.search("a harbour", without=("ships", "cranes"), top=3)
+    assert both[0].image == "c.jpg"
+    ships, cranes = (
+        {hit.image: hit.score for hit in archive.search("a harbour", without=one, top=53)}
+        for one in ("ships", "cranes")
+    )
+    for hit in both:
+        assert hit.score == pytest.approx(min(ships[hit.image], cranes[hit.image]))
+
+
+def test_damaged_vectors_are_no_answer(make):
+    store = make(lines(FIELDS))
+    for path in store.root.rglob("*.npy"):
+        if "vectors" in path.parts:
+            body = bytearray(path.read_bytes())
+            body[-400:] = b"\xff" * 400  # of float16: no numbers
+            path.write_bytes(bytes(body))
+    with pytest.raises(IndexUnusable, match="trsllava verify"):
+        open_archive(store.root).search("red field", top=60)
 
 
 def test_a_query_that_nothing_answers_gives_only_weak_hits(make):

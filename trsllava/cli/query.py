@@ -34,7 +34,8 @@ def query(
         ),
     ] = None,
     not_: Annotated[
-        str | None, typer.Option("--not", metavar="TEXT", help="What it must not show.")
+        list[str] | None,
+        typer.Option("--not", metavar="TEXT", help="What it must not show (repeatable)."),
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", help="How many hits.")] = 10,
     mode: ModeOption = "hybrid",
@@ -81,7 +82,7 @@ def query(
     filters = read_filters(where, bbox, since, until)
     asked = Query(
         text=text if text is not None else "?",
-        without=not_,
+        without=tuple(not_ or ()),
         top=top,
         mode=mode,  # type: ignore[arg-type]  # checked by Query
         where=filters.where,

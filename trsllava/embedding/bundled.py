@@ -64,14 +64,14 @@ class BundledEmbedder:
             "tokenizer": self._manifest["sha256"]["tokenizer.json"],
             "window": int(self._manifest["window"]),
             "long_texts": "mean of windows",
-            "unknown_texts": "zero",
+            "unknown_texts": "zero, and other scripts",
         }
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Encode documents in their order, each distinct text once.
 
-        A text of which the model knows less than half (another script) gets zeros: the vectors
-        of all such texts would be equal, and mean nothing.
+        A text of which the model knows less than half, or whose letters are mostly of another
+        script than Latin, gets zeros: such vectors would be alike, and mean nothing.
         """
         place: dict[str, int] = {}
         rows = [place.setdefault(text, len(place)) for text in texts]
@@ -84,12 +84,13 @@ class BundledEmbedder:
             windows += pieces
         found = unit(self._run(windows))
         vectors = found if len(found) == len(place) else found[starts]
-        for owner, (start, end) in enumerate(pairwise([*starts, len(windows)])):
+        spans = pairwise([*starts, len(windows)])
+        for owner, (text, (start, end)) in enumerate(zip(place, spans, strict=True)):
             if end - start > 1:
                 sizes = np.array([len(w) for w in windows[start:end]], np.float32)
                 vectors[owner] = unit((sizes @ found[start:end])[None])[0]
             ids = np.concatenate(windows[start:end])
-            if 2 * np.count_nonzero(ids == _UNKNOWN) > len(ids):
+            if 2 * np.count_nonzero(ids == _UNKNOWN) > len(ids) or is_foreign(text):
                 vectors[owner] = 0
         return vectors if len(place) == len(rows) else vectors[rows]
 
@@ -159,6 +160,15 @@ class BundledEmbedder:
 def adapted(threads: int | None = None) -> BundledEmbedder:
     """Load the encoder that was adapted to captions of overhead images."""
     return BundledEmbedder(threads, model="adapted")
+
+
+def is_foreign(text: str) -> bool:
+    """Whether most letters of a text are of another script than Latin, which the models know."""
+    if text.isascii():
+        return False
+    letters = [ord(char) for char in text if char.isalpha()]
+    latin = sum(code < 0x250 or 0x1E00 <= code < 0x1F00 for code in letters)  # Unicode's blocks
+    return 2 * latin < len(letters)
 
 
 def _batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

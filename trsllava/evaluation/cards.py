@@ -50,6 +50,17 @@ def card(name: str) -> Card | None:
     )
 
 
+def described_by(stated: str | None) -> Card | None:
+    """Return the card of the name that an annotation file states, None if there is none."""
+    plain = _plain(stated or "")
+    return card(plain) if plain != OWN and plain in _names() else None
+
+
+def _names() -> set[str]:
+    bodies = [(key, _load(key)) for key in KNOWN]
+    return {_plain(name) for key, b in bodies for name in (key, b["name"], *b["aliases"])}
+
+
 def _load(key: str) -> dict[str, Any]:
     return tomllib.loads(find(f"datasets/{key}.toml").read_text(encoding="utf-8"))
 

@@ -8,7 +8,7 @@ from typing import Any
 from trsllava.errors import InputError
 from trsllava.evaluation.changes import Changes
 from trsllava.evaluation.comparison import Comparison
-from trsllava.evaluation.comparison_table import TITLES
+from trsllava.evaluation.comparison_table import TITLES, warnings_of
 from trsllava.evaluation.pages import literature, write_page
 from trsllava.evaluation.runs import Run
 from trsllava.store.files import publish
@@ -66,6 +66,7 @@ def write_comparison(folder: Path, runs: Sequence[Run], found: Found) -> Path:
         found=found,
         titles=TITLES,
         about=about,
+        warnings=warnings_of(runs),
         own=[(str(run.folder), run.method, run.scores()) for run in ranked],
         **literature(about["dataset"], about["split"]),
     )

@@ -27,6 +27,7 @@ def comparison_table(
             f"{run.about['covered']:,} images with a record"
             for run in runs
         ),
+        *(f"warning: {printable(one)}" for one in warnings_of(runs)),
         "",
         heading(),
     ]
@@ -38,6 +39,11 @@ def comparison_table(
     for comparison, changes in found:
         lines += ["", *_comparison(comparison), *_changes(comparison, changes)]
     return "\n".join(lines)
+
+
+def warnings_of(runs: Sequence[Run]) -> list[str]:
+    """Return what was warned of when the runs were measured, each once."""
+    return list(dict.fromkeys(one for run in runs for one in run.about.get("warnings", [])))
 
 
 def _comparison(comparison: Comparison) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trsllava.errors import InputError
 from trsllava.evaluation.annotations import Entry, read_entries
-from trsllava.evaluation.cards import Card, card
+from trsllava.evaluation.cards import Card, card, described_by
 from trsllava.records import image_id
 
 DEFAULT_SPLIT = "test"
@@ -73,8 +73,9 @@ def read_dataset(name: str, path: Path, split: str | None = None) -> Dataset:
     if known and stated and known.name.lower() not in stated.lower():
         warnings.append(f"{path} says that it is {stated!r}, not {known.name}")
     raw = sum(len(entry.captions) for entry in chosen)
-    if known:
-        warnings += _compare(known, split, len(chosen), raw)
+    described = known or described_by(stated)
+    if described:
+        warnings += _compare(described, split, len(chosen), raw)
 
     rows: dict[str, int] = {}
     captions: list[str] = []

@@ -124,6 +124,11 @@ class Level:
     unrelated: float
     limit: float
 
+    def met_by(self, raw: NDArray[np.float64]) -> "Level":
+        """Return the level at which all of ``raw`` (above 0) answer: lowered if it must be."""
+        share = min(1.0, float(raw.min(initial=np.inf)) / self.limit)
+        return Level(share * self.unrelated, share * self.limit)
+
     def readable(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bring raw scores to 0..1: 0.2 at ``unrelated``, `WEAK` (0.5) at ``limit``."""
         steepness = np.log(1 / TYPICAL_UNRELATED - 1) / (self.limit - self.unrelated)

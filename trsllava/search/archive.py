@@ -36,7 +36,7 @@ class Archive:
         self,
         text: str,
         *,
-        without: str | None = None,
+        without: str | Sequence[str] = (),
         top: int = 10,
         mode: Mode = "hybrid",
         where: dict[str, str] | None = None,
@@ -53,7 +53,7 @@ class Archive:
         text
             What the image should show.
         without
-            What it must not show.
+            What it must not show, one thing or several.
         top
             How many hits.
         mode
@@ -78,7 +78,7 @@ class Archive:
         """
         query = Query(
             text=text,
-            without=without,
+            without=(without,) if isinstance(without, str) else tuple(without),
             top=top,
             mode=mode,
             where=tuple((where or {}).items()),

@@ -39,7 +39,7 @@ def _section(answer: Answer) -> dict[str, Any]:
     hits = [hit for hit in answer.hits if not hit.weak or answer.query.min_score is not None]
     return {
         "query": answer.query.text,
-        "without": answer.query.without,
+        "without": ", ".join(answer.query.without),
         "notes": answer.notes,
         "hidden": len(answer.hits) - len(hits),
         "hits": [{"hit": hit, **_picture(hit)} for hit in hits],

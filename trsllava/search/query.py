@@ -17,14 +17,14 @@ Sort = Literal["score", "date"]
 class Query:
     """What to look for; `UsageError` if it is nothing.
 
-    ``without`` is what must not be there. ``where`` are property values that must be as given,
-    ``bbox``, ``since`` and ``until`` (UTC) what an image's footprint and time must meet.
+    ``without`` are things that must not be there. ``where`` are property values that must be as
+    given, ``bbox``, ``since`` and ``until`` (UTC) what an image's footprint and time must meet.
     ``min_score`` is compared with the final score, 0 to 1. ``sort="date"`` puts the newest of
     the images that answer the query first.
     """
 
     text: str
-    without: str | None = None
+    without: tuple[str, ...] = ()
     top: int = 10
     mode: Mode = "hybrid"
     where: tuple[tuple[str, str], ...] = ()
@@ -38,7 +38,7 @@ class Query:
         """Refuse what can have no answer."""
         if not self.text.strip():
             raise UsageError("the query is empty; say what the image should show")
-        if self.without is not None and not self.without.strip():
+        if not all(text.strip() for text in self.without):
             raise UsageError("--not is empty; say what the image must not show")
         if self.top < 1:
             raise UsageError(f"--top must be at least 1, not {self.top}")

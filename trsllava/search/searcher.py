@@ -13,7 +13,7 @@ from trsllava.embedding import Embedder
 from trsllava.errors import IndexUnusable
 from trsllava.index.attributes import UNDATED
 from trsllava.index.generation import Generation
-from trsllava.index.scoring import WEAK, Added, Mode, Parts
+from trsllava.index.scoring import WEAK, Added, Level, Mode, Parts
 from trsllava.index.selector import Selector
 from trsllava.index.words import tokenize
 from trsllava.search.absence import absence
@@ -49,7 +49,9 @@ class Searcher:
         if query.mode in _JOINED and not vector.any():
             query = replace(query, mode="lexical")
             notes.append("the encoder cannot read this query: it is answered by its words alone")
-        if query.without is None and (apart := absence(query.text)) is not None:
+        elif query.mode == "dense" and not vector.any():
+            notes.append("the encoder cannot read this query; ask for its words: --mode lexical")
+        if not query.without and (apart := absence(query.text)) is not None:
             better = shlex.join([apart.wanted, "--not", apart.unwanted])
             notes.append(f"what must not be there is left out by --not: trsllava query {better}")
         scored = self._score(query, vector, selector)
@@ -91,6 +93,8 @@ class Searcher:
             parts = self._parts(part, self._encode(part, mode), rows, mode)
             parts = parts._replace(dense=parts.dense[:, first_twin], picture=parts.picture[:, like])
             scores[first : first + len(part)] = self.generation.scale.raw(mode, parts)
+        if np.isnan(scores).any():
+            raise IndexUnusable(self._damaged())
         return scores[np.array([place[text] for text in queries], dtype=np.int64)]
 
     def added(self, text: str, row: int, mode: Mode = "hybrid") -> Added:
@@ -116,16 +120,40 @@ class Searcher:
 
     def _score(self, query: Query, vector: NDArray[np.float32], selector: Selector) -> "_Scored":
         """Score every image that may answer."""
-        scale, level = self.generation.scale, self.generation.scale.levels[query.mode]
+        scale, level = self.generation.scale, self._level(query)
         rows = self._candidates(query, vector[0], selector)
         parts = self._parts([query.text], vector, rows, query.mode)
         raw = scale.raw(query.mode, parts)[0]
+        if np.isnan(raw).any():
+            raise IndexUnusable(self._damaged())
         score = level.readable(raw)
         unwanted = None
-        if query.without is not None:
-            unwanted = self._presence(query.without, query.mode, rows)
+        if query.without:
+            there = [self._presence(text, query.mode, rows) for text in query.without]
+            unwanted = np.max(there, axis=0)
             score = score * (1 - unwanted)
         return _Scored(rows, raw, score, parts, unwanted)
+
+    def _level(self, query: Query) -> Level:
+        """Return where scores of a query mean nothing any more.
+
+        By words alone an image that has all of them is an answer, however few they are.
+        """
+        scale = self.generation.scale
+        level = scale.levels[query.mode]
+        if query.mode != "lexical":
+            return level
+        everywhere = self._parts(
+            [query.text], self._encode([query.text], "lexical"), self.live.rows(), "lexical"
+        )
+        return level.met_by(scale.raw("lexical", everywhere)[everywhere.share >= 1])
+
+    def _damaged(self) -> str:
+        root = self.generation.layout.root
+        return (
+            f"vectors of {root} are damaged: scores are no numbers; see which by "
+            f"trsllava verify --store {root}"
+        )
 
     def _presence(self, text: str, mode: Mode, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how surely what ``text`` says is in each image: 0 no, 1 as in the best image.
