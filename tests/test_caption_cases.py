@@ -29,7 +29,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 from test_caption_command import asking, command, run
-from test_images_scenes import tif
+from scenes_kit import tif
 
 from trsllava.errors import TrsllavaError
 from trsllava.images.source import Reading

@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from trsllava import resources
-from trsllava.audit.agreement import fits
-from trsllava.embedding import load_embedder
+from trsllava.audit.agreement import agreements
+from trsllava.audit.gists import Seeing, Vectors
+from trsllava.embedding import fingerprint, load_embedder
 from trsllava.embedding.pictures import load_eye
 from trsllava.index.build import build_index
 from trsllava.interchange import write
@@ -78,7 +79,10 @@ def test_records_that_changed_places_stand_on_top_of_the_audit(home, tmp_path):
         shutil.copy(home / "images" / other, folder / one)
     store = create_store(tmp_path / "store")
     import_files(store, [home / "r.jsonl"])
-    found = list(fits(Pictures(store.view(), (folder,)), load_eye(), load_embedder()))
-    found.sort(key=lambda fit: fit.score, reverse=True)
-    assert {fit.image for fit in found[:8]} == {*SWAPPED, *SWAPPED.values()}
-    assert min(fit.score for fit in found[:8]) > 0.3 > 0.05 > max(fit.score for fit in found[8:])
+    view, encoder, eye = store.view(), load_embedder(), load_eye()
+    seeing = Seeing(eye, Pictures(view, (folder,)))
+    vectors = Vectors(view, fingerprint(encoder), encoder, eye.text_mean, seeing)
+    doubts = {one.image: one.parts["picture"] for one in agreements(vectors)}
+    worst = sorted(doubts, key=lambda image: doubts[image], reverse=True)
+    assert set(worst[:8]) == {*SWAPPED, *SWAPPED.values()}
+    assert doubts[worst[7]] > 0.3 > 0.05 > doubts[worst[8]]
