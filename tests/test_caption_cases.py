@@ -28,8 +28,8 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import Affine
-from test_caption_command import asking, command, run
 from scenes_kit import tif
+from test_caption_command import asking, command, run
 
 from trsllava.errors import TrsllavaError
 from trsllava.images.source import Reading
