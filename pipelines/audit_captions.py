@@ -22,7 +22,7 @@ from trsllava.audit.page import write_page
 from trsllava.audit.suspicions import Suspicion
 from trsllava.embedding import fingerprint, load_embedder
 from trsllava.embedding.pictures import load_eye
-from trsllava.errors import TrsllavaError
+from trsllava.errors import TrsllavaError, UsageError
 from trsllava.evaluation.annotations import read_entries
 from trsllava.store.files import publish
 from trsllava.store.importing import import_files
@@ -46,7 +46,10 @@ def lines_of(annotations: Path) -> Iterator[str]:
 def audit(annotations: Path, images: Path | None, out: Path, top: int) -> list[Suspicion]:
     """Write the suspects of an annotation file and return them, worst first."""
     records = out / "captions.jsonl"
-    publish(records, "".join(f"{line}\n" for line in lines_of(annotations)).encode())
+    body = "".join(f"{line}\n" for line in lines_of(annotations)).encode()
+    if records.exists() and records.read_bytes() != body:
+        raise UsageError(f"{out} holds an audit of other captions; give another --out")
+    publish(records, body)
     store = create_store(out / "store")
     import_files(store, [records], update=True)
     view = store.view()
@@ -58,8 +61,8 @@ def audit(annotations: Path, images: Path | None, out: Path, top: int) -> list[S
         seeing = Seeing(eye, pictures)
         vectors = Vectors(view, fingerprint(encoder), encoder, eye.text_mean, seeing)
     found = add_agreements([], agreements(vectors))
-    body = [{"image": s.image, "score": s.score, "reasons": s.reasons} for s in found]
-    publish(out / "suspects.json", json.dumps(body, indent=1, ensure_ascii=False).encode())
+    suspects = [{"image": s.image, "score": s.score, "reasons": s.reasons} for s in found]
+    publish(out / "suspects.json", json.dumps(suspects, indent=1, ensure_ascii=False).encode())
     write_page(out / "suspects.html", found[:top], pictures, hidden=len(found[top:]))
     return found
 

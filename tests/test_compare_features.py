@@ -34,6 +34,18 @@ def test_pictures_are_seen_once(data):
     assert backbone.seen == len(names)
 
 
+def test_other_pictures_of_the_same_names_and_sizes_are_seen_anew(data, tmp_path):
+    home, names = data
+    cache.seen(TinyBackbone(), home / "images", names, 0, home / "same")
+    folder = tmp_path / "exchanged"
+    folder.mkdir()
+    for name, other in zip(names, names[1:] + names[:1], strict=True):
+        (folder / name).write_bytes((home / "images" / other).read_bytes())
+    backbone = TinyBackbone()
+    cache.seen(backbone, folder, names, 0, home / "same")
+    assert backbone.seen == len(names)
+
+
 def test_a_killed_run_goes_on_behind_its_last_part(data, monkeypatch):
     home, names = data
     monkeypatch.setattr(cache, "_PICTURES", 5)

@@ -286,3 +286,61 @@ def test_an_experiment_that_makes_no_sense_is_refused_by_name(change, message):
 def test_an_unknown_setting_of_a_system_is_refused(places, tmp_path):
     with pytest.raises(InputError, match="no 'hiden'"):
         train_run(experiment(hiden=3), places, tmp_path / "run", 0)
+
+
+def test_weights_and_checkpoints_of_another_run_or_with_a_changed_bit_are_refused(places, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_run(experiment(epochs=2), places, first, 0)
+    train_run(experiment(epochs=2), places, second, 1)
+    again = {
+        "weights.safetensors": lambda: evaluate_run(first, places, "val"),
+        "checkpoint.pt": lambda: train_run(experiment(epochs=2), places, first, 0),
+    }
+    for name, use in again.items():
+        own, other = (folder / name for folder in (first, second))
+        sound = own.read_bytes()
+        changed = bytearray(sound)
+        changed[len(changed) // 2] ^= 0x40
+        for body in (bytes(changed), other.read_bytes()):
+            own.write_bytes(body)
+            with pytest.raises(StoreDamaged, match=f"{name} is damaged or of another run"):
+                use()
+        own.write_bytes(sound)
+        (first / "trained.json").unlink(missing_ok=True)  # so that training goes on
+
+
+def test_a_split_that_the_run_may_have_learnt_from_is_warned_of(places, tmp_path):
+    folder = tmp_path / "run"
+    train_run(experiment(epochs=1), places, folder, 0)
+    assert evaluate_run(folder, places, "val")[2].warnings == ()
+    assert "this very split" in evaluate_run(folder, places, "train")[2].warnings[0]
+    body = json.loads(places.annotations.read_text())
+    for image in body["images"]:
+        image["split"] = {"train": "val", "val": "train"}[image["split"]]
+    turned = tmp_path / "turned.json"
+    turned.write_text(json.dumps(body))
+    result = evaluate_run(folder, Places(turned, places.images, places.features), "val")[2]
+    assert "another train split" in result.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("clip", 0.0), ("rate", -1.0), ("rate", float("nan")), ("warmup", -1), ("betas", [0.9])],
+)
+def test_settings_that_no_training_can_go_by_are_named(key, value):
+    body = {"name": "dual-encoder", "backbone": {"name": "tiny"}, "training": {key: value}}
+    with pytest.raises(UsageError, match=f"{key} = .* makes no sense"):
+        parse_experiment(body, "dual-encoder", "here.toml")
+
+
+def test_published_figures_are_of_the_same_noise():
+    from trsllava.compare.table import _same_noise
+
+    permuted = {"kind": "permuted", "rate": 0.4}
+    assert _same_noise("RRSITR (40% noise)", permuted)
+    assert not _same_noise("RRSITR (0% noise)", permuted)
+    assert not _same_noise("MSA", permuted)
+    assert not _same_noise("RRSITR (40% noise)", {"kind": "other-class", "rate": 0.4})
+    assert _same_noise("RRSITR (0% noise)", None)
+    assert _same_noise("MSA", None)
+    assert not _same_noise("RRSITR (20% noise)", None)

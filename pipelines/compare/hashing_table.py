@@ -41,7 +41,7 @@ from trsllava.compare.opened import open_run
 from trsllava.compare.pairs import fitting_pairs, in_cut, trusted
 from trsllava.compare.runs import read_run
 from trsllava.compare.train import prepared, train_run
-from trsllava.errors import MissingExtra, TrsllavaError
+from trsllava.errors import MissingExtra, TrsllavaError, UsageError
 from trsllava.evaluation.datasets import TRAIN
 from trsllava.resources import find
 from trsllava.store.files import publish
@@ -126,7 +126,10 @@ def write_annotations(places: Places, path: Path) -> Path:
             sentences = [{"raw": caption} for caption in kept]
             images.append({"filename": image, "split": split, "sentences": sentences})
     body = {"dataset": dataset.name, "images": images}
-    publish(path, json.dumps(body, ensure_ascii=False).encode())
+    data = json.dumps(body, ensure_ascii=False).encode()
+    if path.exists() and path.read_bytes() != data:
+        raise UsageError(f"{path.parent} holds tables of other annotations; give another --out")
+    publish(path, data)
     return path
 
 

@@ -31,6 +31,13 @@ class Backbone(Protocol):
         """Encode texts."""
 
 
+_KEYS = {
+    "efficientnet-lite2": (),
+    "clip": ("model",),
+    "resnet-bert": ("image", "text"),
+}  # of the table [backbone] beside the name
+
+
 def load_backbone(settings: Mapping[str, Any]) -> Backbone:
     """Return the backbone that an experiment names.
 
@@ -51,6 +58,9 @@ def load_backbone(settings: Mapping[str, Any]) -> Backbone:
         If there is no such backbone or what it needs is missing.
     """
     name = settings.get("name")
+    unknown = sorted(set(settings) - {"name", *_KEYS.get(str(name), settings)})
+    if unknown:
+        raise InputError(f"the backbone {name!r} has no {unknown[0]!r} in [backbone]")
     if name == "efficientnet-lite2":
         from trsllava.compare.efficientnet import EfficientNetBackbone
 

@@ -1,6 +1,6 @@
 """Features on disk: each picture is seen once in each view, each text read once.
 
-A folder per set of pictures (their names and sizes), view and backbone, named by the digest of all
+A folder per set of pictures (their names and bytes), view and backbone, named by the digest of all
 three, holds one file a part; a part appears whole, so a killed run goes on behind the last one. The
 files are npz, whose CRC is checked whenever they are read.
 """
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # As it is, mirrored, turned, both: any side of a photograph from above is up.
 VIEWS = (0, 4, 1, 5)
-_FORMAT = 1
+_FORMAT = 2
 _SIDE = 512  # pixels; JPEGs that are much larger are decoded at a smaller scale
 _PICTURES, _TEXTS = 256, 2048  # of a part
 _EVERY = 60.0  # seconds between two lines about progress
@@ -74,13 +74,13 @@ def seen(
         If a part is not what was written.
     """
     try:
-        sizes = [(folder / name).stat().st_size for name in names]
+        digests = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
     except OSError as error:
         raise InputError(
             f"{error.filename} cannot be read ({error.strerror}); --images must be the folder "
             "that holds every picture of the annotations' split"
         ) from error
-    about = {"view": view, "pictures": [list(pair) for pair in zip(names, sizes, strict=True)]}
+    about = {"view": view, "pictures": [list(pair) for pair in zip(names, digests, strict=True)]}
     place = _place(features, backbone, about)
     started, told, done = time.monotonic(), time.monotonic(), 0
     parts = []

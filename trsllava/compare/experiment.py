@@ -1,12 +1,13 @@
 """An experiment: one TOML file that says what is trained on what, and how."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trsllava.errors import InputError
+from trsllava.errors import InputError, UsageError
 from trsllava.resources import find
 
 Value = TypeVar("Value")
@@ -31,6 +32,23 @@ class TrainingSettings:
     patience: int = 5
     views: int = 4
     betas: tuple[float, float] = (0.9, 0.98)
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can go by."""
+        wanted = {
+            "epochs": self.epochs >= 1,
+            "batch": self.batch >= 2,
+            "rate": 0 < self.rate < math.inf,
+            "decay": 0 <= self.decay < math.inf,
+            "warmup": self.warmup >= 0,
+            "clip": self.clip > 0,
+            "patience": self.patience >= 1,
+            "views": 1 <= self.views <= 4,
+            "betas": len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+        }
+        for key, fits in wanted.items():
+            if not fits:
+                raise UsageError(f"[training]: {key} = {getattr(self, key)} makes no sense")
 
 
 @dataclass(frozen=True, slots=True)

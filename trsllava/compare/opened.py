@@ -12,11 +12,11 @@ from trsllava.compare import cache
 from trsllava.compare.backbone import load_backbone
 from trsllava.compare.features import Read, Seen
 from trsllava.compare.material import Places, identity_of, open_split, score
-from trsllava.compare.pairs import distinct
+from trsllava.compare.pairs import distinct, fitting_pairs
 from trsllava.compare.runs import Run, load_weights, read_run, views_label
 from trsllava.compare.system import make_system
 from trsllava.errors import InputError
-from trsllava.evaluation.datasets import Dataset
+from trsllava.evaluation.datasets import TRAIN, Dataset
 from trsllava.evaluation.evaluate import evaluate
 from trsllava.evaluation.result import Result
 
@@ -95,4 +95,21 @@ def evaluate_run(
     scores = found.scores()
     everywhere = np.ones(len(found.dataset.images), np.bool_)
     method = found.run.label() + views_label(views)
-    return found.dataset, scores, evaluate(found.dataset, scores, everywhere, method)
+    notes = _learnt(found, places)
+    result = evaluate(found.dataset, scores, everywhere, method, notes=notes)
+    return found.dataset, scores, result
+
+
+def _learnt(found: Opened, places: Places) -> list[str]:
+    """Return a warning if the run may have learnt from what it is measured on."""
+    if found.dataset.split == TRAIN:
+        return ["the run has learnt from this very split"]
+    if found.run.noise is not None:
+        return []  # it is part of the digest
+    try:
+        pairs = fitting_pairs(open_split(places.annotations, TRAIN, places.dataset))
+    except InputError:
+        return ["the file has no train split to tell by whether the run has learnt from this one"]
+    if pairs.digest() == found.run.pairs:
+        return []
+    return ["the run has learnt from another train split than this file's: images may be in both"]

@@ -5,6 +5,7 @@
 matplotlib is installed, and ``evaluation-SPLIT.json`` for each split that was evaluated.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -88,8 +89,10 @@ def finish(folder: Path, system: Any, about: Mapping[str, Any]) -> None:
     from safetensors.torch import save
 
     tensors = {key: value.contiguous() for key, value in system.state_dict().items()}
-    publish(folder / WEIGHTS, save(tensors))
-    publish(folder / TRAINED, seal({"version": VERSION, **about}))
+    data = save(tensors)
+    publish(folder / WEIGHTS, data)
+    digest = hashlib.sha256(data).hexdigest()
+    publish(folder / TRAINED, seal({"version": VERSION, **about, "weights": digest}))
 
 
 def read_run(folder: Path) -> tuple[Run, dict[str, Any]]:
@@ -123,13 +126,19 @@ def read_run(folder: Path) -> tuple[Run, dict[str, Any]]:
 
 
 def load_weights(folder: Path, system: Any) -> None:
-    """Give a system the weights of a finished run; raises `StoreDamaged` if they do not fit."""
+    """Give a system the weights of a finished run.
+
+    Raises `StoreDamaged` if they are not what was written or do not fit.
+    """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     path = folder / WEIGHTS
     try:
-        system.load_state_dict(load_file(path))
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != unseal(folder / TRAINED, VERSION)["weights"]:
+            raise StoreDamaged(f"{path} is damaged or of another run; train again")
+        system.load_state_dict(load(data))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise StoreDamaged(f"{path} is damaged ({error}); train again") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from trsllava.compare.noise import PERMUTED
 from trsllava.compare.runs import Run, noise_label, read_evaluations, read_run, views_label
 from trsllava.errors import InputError
 from trsllava.evaluation.published import Published, published
@@ -160,6 +161,17 @@ def _row(group: Sequence[tuple[Run, dict[str, Any], Path]]) -> Row:
         revision=str(body.get("revision", "")),
         seeds=tuple(sorted(seeds)),
         figures={key: Figure.of(one) for key, one in values.items()},
-        published=tuple(one for one in published(run.dataset) if one.method in paper.methods),
+        published=tuple(
+            one
+            for one in published(run.dataset)
+            if one.method in paper.methods and _same_noise(one.method, run.noise)
+        ),
         differs=paper.differs,
     )
+
+
+def _same_noise(method: str, noise: Mapping[str, Any] | None) -> bool:
+    """Whether a published figure is of the noise of a run; its name says so where it is of some."""
+    if noise is None:
+        return "% noise" not in method or "(0% noise)" in method
+    return noise["kind"] == PERMUTED and f"({noise['rate']:.0%} noise)" in method

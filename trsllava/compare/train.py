@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trsllava.compare import cache
 from trsllava.compare.backbone import load_backbone
 from trsllava.compare.curve import CURVE, write_curve
 from trsllava.compare.experiment import Experiment
@@ -29,7 +28,7 @@ from trsllava.compare.runs import (
 )
 from trsllava.compare.system import make_system
 from trsllava.compare.trainer import Trained, train
-from trsllava.errors import MissingExtra, UsageError
+from trsllava.errors import MissingExtra
 from trsllava.evaluation.datasets import TRAIN
 
 if TYPE_CHECKING:
@@ -78,10 +77,6 @@ def train_run(
     import torch
 
     settings = experiment.training
-    if not 1 <= settings.views <= len(cache.VIEWS) or settings.epochs < 1 or settings.batch < 2:
-        raise UsageError(
-            "[training] needs 1 to 4 views, at least 1 epoch and batches of at least 2"
-        )
     backbone = load_backbone(experiment.backbone)
     dataset = open_split(places.annotations, TRAIN, places.dataset)
     pairs = fitting_pairs(dataset)

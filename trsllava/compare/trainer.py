@@ -4,6 +4,7 @@ Everything random in an epoch follows from the seed and the epoch's number, so a
 goes on from its last epoch and ends as an undisturbed one (on the same machine and threads).
 """
 
+import hashlib
 import io
 import json
 import logging
@@ -17,12 +18,14 @@ from typing import Any
 
 from trsllava.compare.batches import Training
 from trsllava.compare.experiment import TrainingSettings
+from trsllava.compare.runs import RUN
 from trsllava.errors import StoreDamaged, TrsllavaError
 from trsllava.store.files import publish
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT, SCALARS = "checkpoint.pt", "scalars.jsonl"
+_DIGEST = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,15 @@ def _save(path: Path, system: Any, optimiser: Any, state: _State) -> None:
     }
     file = io.BytesIO()
     torch.save(body, file)
-    publish(path, file.getvalue())
+    data = file.getvalue()
+    publish(path, _digest(path, data) + data)
+
+
+def _digest(path: Path, data: bytes) -> bytes:
+    """Return what a checkpoint begins with: the digest of it and of what its run was asked for."""
+    asked = path.with_name(RUN)
+    about = asked.read_bytes() if asked.exists() else b""
+    return hashlib.sha256(about + data).digest()
 
 
 def _load(path: Path, system: Any, optimiser: Any, state: _State) -> None:
@@ -214,14 +225,20 @@ def _load(path: Path, system: Any, optimiser: Any, state: _State) -> None:
 
     import torch
 
+    kept = path.read_bytes()
+    data = kept[_DIGEST:]
+    if kept[:_DIGEST] != _digest(path, data):
+        raise StoreDamaged(
+            f"{path} is damaged or of another run; delete it and the run starts again"
+        )
     try:
-        body = torch.load(path, weights_only=True)
+        body = torch.load(io.BytesIO(data), weights_only=True)
         system.load_state_dict(body["system"])
         optimiser.load_state_dict(body["optimiser"])
         state.curve, state.best = body["curve"], body["best"]
         state.best_epoch, state.best_mr = body["best_epoch"], body["best_mr"]
-    except (OSError, RuntimeError, ValueError, KeyError, UnpicklingError) as error:
+    except (RuntimeError, ValueError, KeyError, UnpicklingError) as error:
         raise StoreDamaged(
-            f"{path} is damaged ({error}); delete it and the run starts again"
+            f"{path} does not fit ({error}); delete it and the run starts again"
         ) from error
     log.info("going on after epoch %d of %s", len(state.curve), path.parent)
