@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from trsllava.audit.page import write_page
 from trsllava.audit.suspicions import joined
 from trsllava.cli.app import app
+from trsllava.errors import UsageError
 from trsllava.store.importing import import_files
 from trsllava.store.pictures import Pictures
 from trsllava.store.store import create_store
@@ -177,3 +178,6 @@ def test_captions_alone_tell_the_odd_one_and_pictures_tell_the_rest(
     assert [entry["image"] for entry in body] == [suspicion.image for suspicion in seen]
     assert Page(tmp_path / "seen" / "suspects.html").images[0] == "07.png"
     assert pipeline.audit(annotations, None, tmp_path / "out", 5) == alone  # once more
+    annotations.write_text(annotations.read_text().replace("field 03.png", "pond 03.png", 1))
+    with pytest.raises(UsageError, match="other captions"):
+        pipeline.audit(annotations, None, tmp_path / "out", 5)

@@ -34,7 +34,7 @@ from trsllava.compare.opened import open_run  # noqa: E402
 from trsllava.compare.pairs import fitting_pairs, in_cut, trusted  # noqa: E402
 from trsllava.compare.system import make_system  # noqa: E402
 from trsllava.compare.train import prepared, train_run  # noqa: E402
-from trsllava.errors import InputError  # noqa: E402
+from trsllava.errors import InputError, UsageError  # noqa: E402
 from trsllava.resources import load_script  # noqa: E402
 
 SMALL = {"hidden": 64, "judge_hidden": 32, "meta_epochs": 4, "meta_batch": 16}
@@ -310,6 +310,10 @@ def test_the_tiny_tables_beat_chance_and_are_resumed(places, tmp_path, monkeypat
     monkeypatch.setattr(table, "train_run", never)
     again = table.make_table(asked, places, tmp_path, cells)
     assert again == rows
+    others = tmp_path / "others.json"
+    others.write_text(places.annotations.read_text().replace("seen", "saw"))
+    with pytest.raises(UsageError, match="other annotations"):
+        table.make_table(asked, replace(places, annotations=others), tmp_path, cells)
     assert (tmp_path / "table.md").read_text() == page
 
 
