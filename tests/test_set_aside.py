@@ -296,8 +296,8 @@ def test_the_command_sets_aside_only_on_demand_and_says_how_to_take_back(tmp_pat
     again = run("--store", store.root, "--quarantine", 2)
     assert "0 records quarantined now, 2 before" in again.stderr
     back = run("--store", store.root, "--requeue")
-    assert back.stdout == "2 images wait for the captioner again\n"
-    assert run("--store", store.root, "--requeue").stdout.startswith("0 images wait")
+    assert back.stdout == "2 images sent back to the captioner\n"
+    assert run("--store", store.root, "--requeue").stdout.startswith("0 images sent")
     assert balance(store.view()) == (10, 8, 0, 2)
     assert run("--store", store.root, "--quarantine", 0).exit_code == 2
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from trsllava.audit.suspicions import Suspicion
+from trsllava.pages import publish_page
 from trsllava.records import Record
 from trsllava.search.pictures import thumbnail
-from trsllava.store.files import publish
 from trsllava.store.pictures import Pictures
-from trsllava.untrusted import printable
 
 _PARTS = {
     "picture": "picture and the records around it",
@@ -34,24 +33,15 @@ def write_page(path: Path, found: Sequence[Suspicion], pictures: Pictures, hidde
     hidden
         How many more records look wrong.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
     entries = [_entry(suspicion, pictures) for suspicion in found]
-    html = environment.get_template("page.html").render(
+    publish_page(
+        path,
+        Path(__file__).with_name("page.html"),
         entries=entries,
         records=pictures.view.records,
         wrong=len(found) + hidden,
         unseen=sum(entry["picture"] is None for entry in entries),
     )
-    publish(path, html.encode("utf-8", "backslashreplace"))
 
 
 def _entry(suspicion: Suspicion, pictures: Pictures) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def _requeue(store: "Store", records: str | None) -> None:
     from trsllava.upkeep.set_aside import requeue
 
     count = requeue(store, records)
-    data(f"{count} images wait for the captioner again")
+    data(f"{count} images sent back to the captioner")
     if count:
         note(
             "next: trsllava caption, as record set "

@@ -171,7 +171,7 @@ def _epoch(
 def _quick_products() -> Iterator[None]:
     """Let matrix products read bfloat16 where the processor has it; they add up in float32.
 
-    Measured as 1.7 times faster with nothing lost on the cut. Scores and closed forms stay exact.
+    Scores and closed forms stay exact.
     """
     import torch
 

@@ -5,26 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from trsllava.evaluation.published import comparability, published
-from trsllava.store.files import publish
-from trsllava.untrusted import printable
+from trsllava.pages import publish_page
 
 _PUBLISHED = 6  # published figures of each kind, the others folded away
 
 
 def write_page(path: Path, template: str, **context: object) -> Path:
     """Render a template of this folder, all text escaped, and return where it was written."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    page = environment.get_template(template).render(**context)
-    publish(path, page.encode("utf-8", "backslashreplace"))
+    publish_page(path, Path(__file__).with_name(template), **context)
     return path
 
 

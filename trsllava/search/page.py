@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trsllava.pages import publish_page
 from trsllava.search.pictures import thumbnail
 from trsllava.search.query import Answer, Hit
-from trsllava.store.files import publish
-from trsllava.untrusted import printable
 
 
 def write_page(path: Path, answers: Sequence[Answer], remark: str = "") -> None:
@@ -22,17 +21,8 @@ def write_page(path: Path, answers: Sequence[Answer], remark: str = "") -> None:
     remark
         What to say under the title.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
     sections = [_section(answer) for answer in answers]
-    html = environment.get_template("page.html").render(sections=sections, remark=remark)
-    publish(path, html.encode("utf-8", "backslashreplace"))
+    publish_page(path, Path(__file__).with_name("page.html"), sections=sections, remark=remark)
 
 
 def _section(answer: Answer) -> dict[str, Any]:
